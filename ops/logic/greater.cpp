@@ -1,0 +1,25 @@
+#include "ops/elementwise.h"
+
+namespace tessera {
+namespace {
+void kernel(const KernelContext& k) {
+  map2<Numeric, bool>(k, [](auto a, auto b) { return a > b; });
+}
+}  // namespace
+
+extern constinit const OpDef op_greater = define({
+    .name = "Greater",
+    .since = 13,
+    .doc = "C = A > B, elementwise with broadcasting.",
+    .source = "ONNX Greater-13",
+    .inputs = {{"A", "T", "any shape"}, {"B", "T", "broadcasts with A"}},
+    .outputs = {{"C", "bool", "the broadcast shape"}},
+    .types = {{"T", dtypes::numeric}},
+    .shape = broadcast_all,
+    .pointwise = true,
+    .kernel = kernel,
+    .gradient = no_gradient,
+    .examples = {"{1, 2}; {2, 1} -> bool{false, true}"},
+});
+
+}  // namespace tessera

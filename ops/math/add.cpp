@@ -1,0 +1,30 @@
+#include "ops/elementwise.h"
+
+namespace tessera {
+namespace {
+
+void kernel(const KernelContext& k) {
+  map2<Numeric>(k, [](auto a, auto b) { return a + b; });
+}
+
+std::vector<ValueId> gradient(GradContext& g) { return {g.dout(0), g.dout(0)}; }
+
+}  // namespace
+
+extern constinit const OpDef op_add = define({
+    .name = "Add",
+    .since = 14,
+    .doc = "C = A + B, elementwise with broadcasting. Integers wrap.",
+    .source = "ONNX Add-14",
+    .inputs = {{"A", "T", "any shape"}, {"B", "T", "broadcasts with A"}},
+    .outputs = {{"C", "T", "the broadcast shape"}},
+    .types = {{"T", dtypes::numeric}},
+    .shape = broadcast_all,
+    .pointwise = true,
+    .in_place = {{0, 0}, {1, 0}},
+    .kernel = kernel,
+    .gradient = gradient,
+    .examples = {"{1, 2}; {10, 20} -> {11, 22}", "{{1}, {2}}; {10, 20} -> {{11, 21}, {12, 22}}"},
+});
+
+}  // namespace tessera

@@ -1,0 +1,33 @@
+#include "runtime/base/bytes.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/error.h"
+
+namespace tessera {
+
+Bytes Bytes::map(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  check(fd >= 0, "cannot open '", path, "': ", std::strerror(errno));
+  struct stat info {};
+  const bool known = ::fstat(fd, &info) == 0;
+  const bool regular = known && S_ISREG(info.st_mode);
+  const auto size = regular ? static_cast<std::size_t>(info.st_size) : 0;
+  void* at = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
+  const int cause = errno;
+  ::close(fd);
+  check(regular, "'", path, "' is not a regular file");
+  check(at != MAP_FAILED, "cannot map '", path, "': ", std::strerror(cause));
+  Bytes bytes;
+  bytes.data_ = static_cast<const std::byte*>(at);
+  bytes.size_ = size;
+  if (at) bytes.owner_ = std::shared_ptr<const void>(at, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
+  return bytes;
+}
+
+}  // namespace tessera

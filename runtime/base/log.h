@@ -1,0 +1,17 @@
+#pragma once
+// Warnings and notes for the person at the terminal: one line each on stderr, prefix "tessera: ". Errors are thrown,
+// not logged. Thread rule: may be called from any thread; lines do not interleave.
+#include <functional>
+#include <string>
+
+namespace tessera {
+
+enum class LogLevel { silent, warning, info };
+
+void warn(const std::string& line);
+void inform(const std::string& line);
+
+void set_log_level(LogLevel level);                              // default: warning
+void set_log_sink(std::function<void(const std::string&)> sink);  // default: stderr; an empty one restores it
+
+}  // namespace tessera

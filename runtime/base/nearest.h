@@ -1,0 +1,18 @@
+#pragma once
+// Suggestions for error messages: the known names closest to a misspelt one.
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tessera {
+
+// Levenshtein distance with unit costs, ASCII case ignored. O(|a| |b|).
+int edit_distance(std::string_view a, std::string_view b);
+
+// At most `limit` of `known`, nearest first, none farther than a third of the longer word plus one.
+std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& known, std::size_t limit = 3);
+
+// "; did you mean 'a' or 'b'?", or nothing when no name is near.
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
+
+}  // namespace tessera

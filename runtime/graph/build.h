@@ -1,0 +1,49 @@
+#pragma once
+// Writing graphs: types are inferred as each node is added, so an untyped graph never exists.
+#include <unordered_set>
+
+#include "runtime/graph/graph.h"
+#include "runtime/op/registry.h"
+
+namespace tessera {
+
+// Sets dtypes and, where they can be known, shapes of the node's outputs. Errors get the node's name and operator.
+void infer_node(Graph& g, NodeId n);
+
+// "node 'fc1' (Gemm)", the frame that errors get.
+std::string describe(const Node& n);
+
+// Appends to a graph. Names of new values and nodes are made unique. Borrows both arguments.
+class GraphBuilder : public NodeBuilder {
+ public:
+  GraphBuilder(Graph& g, const Registry& registry);
+
+  // Prefix of the names of nodes added without a name of their own, and their scope.
+  void name_nodes(std::string prefix, std::string scope = {});
+
+  ValueId input(std::string name, DType dtype, std::optional<SymbolicShape> declared);
+  ValueId constant(Tensor value) override;
+  ValueId constant(Tensor value, std::string name);
+  std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes, int outputs) override;
+  // A node with the names of the file. An empty output name means that output is not wanted.
+  std::vector<ValueId> add(const OpDef& op, std::string name, std::vector<ValueId> in, Attributes attributes,
+                           const std::vector<std::string>& output_names);
+  void output(std::string name, ValueId v);
+
+  DType dtype(ValueId v) const override { return graph.at(v).dtype; }
+  const Shape* shape(ValueId v) const override {
+    const auto& s = graph.at(v).shape;
+    return s ? &*s : nullptr;
+  }
+  const Tensor* value(ValueId v) const override { return graph.is_constant(v) ? &graph.at(v).constant : nullptr; }
+
+  Graph& graph;
+  const Registry& registry;
+
+ private:
+  std::string unique(const std::string& name);
+  std::unordered_set<std::string> names_;
+  std::string prefix_, scope_;
+};
+
+}  // namespace tessera

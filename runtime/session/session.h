@@ -1,0 +1,75 @@
+#pragma once
+// Session: open a model, run it. The installed C++ interface for embedding.
+//
+//   auto session = tessera::Session::open("model.onnx");
+//   auto outputs = session.run({{"x", x}});
+//   outputs.at("y").read<float>();
+//
+// Thread rule: `run` may be called from several threads at once; each run gets an arena of its own from the session's pool.
+// Errors are tessera::Error; `code()` says who has to act.
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/exec/cancel.h"
+#include "runtime/exec/observer.h"
+#include "runtime/tensor/dim.h"
+#include "runtime/tensor/tensor.h"
+
+namespace tessera {
+
+struct Graph;
+
+using NamedTensors = std::map<std::string, Tensor>;
+
+struct SessionOptions {
+  int threads = 0;                                      // 0: all the process may use
+  std::set<std::string, std::less<>> disabled_passes;   // by name, see `tessera inspect --passes`
+  std::size_t plan_limit = 16;                          // plans kept, one per set of input shapes; least recently used go
+  std::size_t memory_limit = 0;                         // bytes of arena and outputs one run may take; 0: no limit
+};
+
+struct RunOptions {
+  int step = 0, steps = 1;                              // position of this run in a loop of `steps` (denoising)
+  Observer* observer = nullptr;                         // borrowed for the run
+  std::shared_ptr<const Cancellation> cancellation;
+  Deadline deadline;
+};
+
+// A graph input or output as the model declares it.
+struct PortInfo {
+  std::string name;
+  DType dtype;
+  std::optional<SymbolicShape> shape;  // nothing: the model gives none
+};
+
+class [[gnu::visibility("default")]] Session {
+ public:
+  // Opens a model file. Weights are mapped, not read; no plan is made before the first run.
+  static Session open(const std::string& path, SessionOptions options = {});
+  Session(Graph graph, SessionOptions options);
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  const std::vector<PortInfo>& inputs() const;
+  const std::vector<PortInfo>& outputs() const;
+  const Graph& graph() const;  // as loaded
+  int threads() const;
+
+  // Runs the model. Every input must be given, by its exact name, with the declared type and a shape that fits; nothing
+  // else may be. Inputs are not changed and not copied; outputs are fresh. The first run with new shapes makes a plan.
+  NamedTensors run(const NamedTensors& inputs, const RunOptions& options = {});
+
+  // Bytes of arena a run with these input shapes needs.
+  std::size_t arena_bytes(const NamedTensors& inputs);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tessera

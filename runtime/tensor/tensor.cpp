@@ -1,0 +1,113 @@
+#include "runtime/tensor/tensor.h"
+
+#include <cstdlib>
+#include <limits>
+#include <sys/mman.h>
+
+namespace tessera {
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+std::shared_ptr<void> allocate(std::size_t bytes) {
+  const std::size_t alignment = bytes >= huge_page ? huge_page : 64;
+  const std::size_t padded = bytes == 0 ? 64 : (bytes + alignment - 1) / alignment * alignment;
+  check(padded >= bytes, Code::run_time, "out of memory: a tensor of ", bytes, " bytes");
+  void* p = std::aligned_alloc(alignment, padded);
+  check(p != nullptr, Code::run_time, "out of memory: a tensor of ", bytes, " bytes");
+  if (alignment == huge_page) ::madvise(p, padded, MADV_HUGEPAGE);  // only advice: failing changes nothing
+  return {p, std::free};
+}
+
+template <class To, class From>
+To convert(From x) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return static_cast<Compute<From>>(x) != 0;
+  } else if constexpr (std::is_integral_v<To> && !std::is_integral_v<From>) {
+    const double d = static_cast<double>(static_cast<Compute<From>>(x));
+    if (!(d == d)) return 0;
+    if (d <= static_cast<double>(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
+    if (d >= static_cast<double>(std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
+    return static_cast<To>(d);
+  } else if constexpr (std::is_same_v<To, f16> || std::is_same_v<To, bf16>) {
+    return To(static_cast<float>(static_cast<Compute<From>>(x)));
+  } else {
+    return static_cast<To>(static_cast<Compute<From>>(x));
+  }
+}
+
+}  // namespace
+
+Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
+  check(size_of(dtype) > 0, Code::unsupported, "tensors of type ", dtype, " cannot be executed");
+  size_ = element_count(shape_);
+  check(size_ <= std::numeric_limits<std::int64_t>::max() / 16, "shape ", shape_, " is too large");
+  auto block = allocate(bytes());
+  data_ = block.get();
+  owner_ = std::move(block);
+}
+
+Tensor Tensor::alias(DType dtype, Shape shape, const void* data, std::shared_ptr<const void> owner) {
+  Tensor t;
+  t.dtype_ = dtype;
+  t.size_ = element_count(shape);
+  t.shape_ = std::move(shape);
+  t.data_ = const_cast<void*>(data);
+  t.owner_ = std::move(owner);
+  return t;
+}
+
+Tensor Tensor::borrow(DType dtype, Shape shape, void* data) { return alias(dtype, std::move(shape), data, nullptr); }
+
+Tensor Tensor::scalar(DType dtype, double value) { return converted(Tensor::scalar<double>(value), dtype); }
+
+Tensor Tensor::zeros(DType dtype, Shape shape) {
+  Tensor t(dtype, std::move(shape));
+  if (t.bytes() > 0) std::memset(t.raw(), 0, t.bytes());
+  return t;
+}
+
+Tensor Tensor::reshaped(Shape shape) const {
+  check(element_count(shape) == size_, "cannot view ", shape_, " as ", shape);
+  return alias(dtype_, std::move(shape), data_, owner_);
+}
+
+void Tensor::wrong_type(DType asked) const {
+  throw Error(Code::internal, concat("a tensor of ", dtype_, " was read as ", asked));
+}
+
+Shape integers(const Tensor& t) {
+  if (t.dtype() == DType::i64) return Shape(t.read<std::int64_t>());
+  check(t.dtype() == DType::i32, "expected i64 values, got ", t.dtype());
+  const auto values = t.read<std::int32_t>();
+  return Shape(values.begin(), values.end());
+}
+
+std::vector<double> doubles(const Tensor& t) {
+  std::vector<double> out;
+  out.reserve(static_cast<std::size_t>(t.size()));
+  with_type(AllTypes{}, t.dtype(), [&]<class T>(Type<T>) {
+    for (const T x : t.read<T>()) out.push_back(static_cast<double>(static_cast<Compute<T>>(x)));
+  });
+  return out;
+}
+
+Tensor converted(const Tensor& t, DType to) {
+  if (t.dtype() == to) return t;
+  Tensor out(to, t.shape());
+  with_type(AllTypes{}, t.dtype(), [&]<class From>(Type<From>) {
+    with_type(AllTypes{}, to, [&]<class To>(Type<To>) {
+      const auto x = t.read<From>();
+      const auto y = out.write<To>();
+      for (std::size_t i = 0; i < x.size(); ++i) y[i] = convert<To>(x[i]);
+    });
+  });
+  return out;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), a.bytes()) == 0);
+}
+
+}  // namespace tessera

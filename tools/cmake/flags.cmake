@@ -1,0 +1,22 @@
+# Compiler flags of everything we build.
+set(TESSERA_WARNINGS -Wall -Wextra -Werror)
+
+# `omp simd` without an OpenMP runtime of our own; paths in error messages are relative to the repository.
+add_compile_options(-fopenmp-simd -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno>
+                    $<$<COMPILE_LANGUAGE:CXX>:-fno-trapping-math>)
+
+if(TESSERA_MARCH)
+  add_compile_options(-march=${TESSERA_MARCH})
+  if(TESSERA_MARCH STREQUAL "native")
+    # A CPU newer than the compiler gets a tuning without 512-bit vectors; measured up to 1.5x slower.
+    execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native -Q --help=target OUTPUT_VARIABLE TARGET_HELP ERROR_QUIET)
+    if(TARGET_HELP MATCHES "-mavx512f[ \t]+\\[enabled\\]" AND NOT TARGET_HELP MATCHES "-mtune=[ \t]+(icelake-server|sapphirerapids|znver[4-9])")
+      add_compile_options(-mtune=icelake-server)
+    endif()
+  endif()
+endif()
+
+if(TESSERA_SANITIZE)
+  add_compile_options(-fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${TESSERA_SANITIZE})
+endif()
