@@ -37,8 +37,8 @@ void map(const KernelContext& k, F f) {
   });
 }
 
-// How N inputs are read to make one output: adjacent axes that every input walks alike are merged, so most kernels end in
-// one long inner loop. strides[n] is 0 on axes along which input n is broadcast.
+// How N inputs are read to make one output: adjacent axes that every input walks alike are merged, so most kernels end
+// in one long inner loop. strides[n] is 0 on axes along which input n is broadcast.
 template <int N>
 struct BroadcastLoop {
   Shape dims;  // merged; never empty; the last is the inner loop
@@ -66,8 +66,8 @@ struct BroadcastLoop {
     for (auto& s : strides) s.push_back(1);
   }
 
-  // Calls row(first output element, offsets of the inputs, elements) for the pieces of [begin, end) that lie in one inner
-  // row each.
+  // Calls row(first output element, offsets of the inputs, elements) for the pieces of [begin, end) that lie in one
+  // inner row each.
   template <class Row>
   void run(std::int64_t begin, std::int64_t end, Row row) const {
     const int rank = dims.rank();
@@ -115,7 +115,8 @@ void map2_row(const T* a, std::int64_t sa, const T* b, std::int64_t sb, To* y, s
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(f(c, static_cast<C>(b[i])));
   } else {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(f(static_cast<C>(a[i * sa]), static_cast<C>(b[i * sb])));
+    for (std::int64_t i = 0; i < n; ++i)
+      y[i] = static_cast<To>(f(static_cast<C>(a[i * sa]), static_cast<C>(b[i * sb])));
   }
 }
 

@@ -22,7 +22,8 @@ void shape(ShapeContext& c) {
       check(open < 0, "shape has more than one -1");
       open = static_cast<int>(i);
     } else {
-      check(known == 0 || y[i] <= (std::int64_t{1} << 62) / std::max<std::int64_t>(known, 1), "shape ", y, " is too large");
+      check(known == 0 || y[i] <= (std::int64_t{1} << 62) / std::max<std::int64_t>(known, 1), "shape ", y,
+            " is too large");
       known *= y[i];
     }
   }
@@ -48,7 +49,8 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_reshape = define({
     .name = "Reshape",
     .since = 23,
-    .doc = "The same elements under another shape. A dim of 0 copies the input's (unless allowzero), one dim may be -1.",
+    .doc =
+        "The same elements under another shape. A dim of 0 copies the input's (unless allowzero), one dim may be -1.",
     .source = "ONNX Reshape-23",
     .inputs = {{"data", "T", "any shape"}, {"shape", "i64", "[rank of reshaped]"}},
     .outputs = {{"reshaped", "T", "the shape asked for"}},

@@ -1,11 +1,11 @@
 #include "runtime/base/bytes.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 
 #include "runtime/base/error.h"
 
@@ -26,7 +26,8 @@ Bytes Bytes::map(const std::string& path) {
   Bytes bytes;
   bytes.data_ = static_cast<const std::byte*>(at);
   bytes.size_ = size;
-  if (at) bytes.owner_ = std::shared_ptr<const void>(at, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
+  if (at)
+    bytes.owner_ = std::shared_ptr<const void>(at, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
   return bytes;
 }
 

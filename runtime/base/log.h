@@ -11,7 +11,7 @@ enum class LogLevel { silent, warning, info };
 void warn(const std::string& line);
 void inform(const std::string& line);
 
-void set_log_level(LogLevel level);                              // default: warning
+void set_log_level(LogLevel level);                               // default: warning
 void set_log_sink(std::function<void(const std::string&)> sink);  // default: stderr; an empty one restores it
 
 }  // namespace tessera

@@ -34,9 +34,9 @@ class Workers {
 std::shared_ptr<Frame> make_frame(std::shared_ptr<const Plan> plan);
 
 // Runs the plan once. `inputs` are in the order of plan->graph.inputs, with the plan's types and shapes. Outputs are in
-// the order of graph.outputs and belong to the caller. Small plans run on the calling thread; others as tasks, a finished
-// step running its first ready successor itself. Errors of kernels get the node's name; run_time when cancelled, past
-// the deadline or out of memory. After an error the frame may be used again.
+// the order of graph.outputs and belong to the caller. Small plans run on the calling thread; others as tasks, a
+// finished step running its first ready successor itself. Errors of kernels get the node's name; run_time when
+// cancelled, past the deadline or out of memory. After an error the frame may be used again.
 std::vector<Tensor> execute(Frame& frame, std::span<const Tensor> inputs, const Workers& workers,
                             const ExecuteOptions& options = {});
 

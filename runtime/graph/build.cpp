@@ -68,7 +68,8 @@ ValueId GraphBuilder::constant(Tensor value, std::string name) {
   return static_cast<ValueId>(graph.values.size() - 1);
 }
 
-std::vector<ValueId> GraphBuilder::nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes, int outputs) {
+std::vector<ValueId> GraphBuilder::nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes,
+                                         int outputs) {
   const OpDef& def = registry.at(op);
   const std::string name = prefix_.empty() ? concat(def.name, "_", graph.nodes.size()) : prefix_;
   std::vector<std::string> names;
@@ -76,8 +77,8 @@ std::vector<ValueId> GraphBuilder::nodes(std::string_view op, std::vector<ValueI
   return add(def, name, std::move(in), std::move(attributes), names);
 }
 
-std::vector<ValueId> GraphBuilder::add(const OpDef& op, std::string name, std::vector<ValueId> in, Attributes attributes,
-                                       const std::vector<std::string>& output_names) {
+std::vector<ValueId> GraphBuilder::add(const OpDef& op, std::string name, std::vector<ValueId> in,
+                                       Attributes attributes, const std::vector<std::string>& output_names) {
   Node node{std::move(name), &op, std::move(attributes), std::move(in), {}, scope_};
   while (!node.in.empty() && node.in.back() == ValueId::none) node.in.pop_back();
   const auto id = static_cast<NodeId>(graph.nodes.size());

@@ -34,10 +34,10 @@ class Edit : public NodeBuilder {
  private:
   Graph& graph_;
   GraphBuilder builder_;
-  std::size_t original_;              // nodes that existed before
-  std::vector<std::size_t> place_;    // for each new node, the index of the node it stands before
+  std::size_t original_;            // nodes that existed before
+  std::vector<std::size_t> place_;  // for each new node, the index of the node it stands before
   std::vector<char> erased_;
-  std::vector<ValueId> replaced_;     // by value id; none: itself
+  std::vector<ValueId> replaced_;  // by value id; none: itself
   std::size_t anchor_ = 0;
   bool changed_ = false;
 };

@@ -1,6 +1,6 @@
 #pragma once
-// The graph: nodes and values in two flat vectors, joined by integer ids. SSA: every value has one producer, or is a graph
-// input or a constant. Nodes stand in topological order, always. A value, cheap to copy: tensors are shared.
+// The graph: nodes and values in two flat vectors, joined by integer ids. SSA: every value has one producer, or is a
+// graph input or a constant. Nodes stand in topological order, always. A value, cheap to copy: tensors are shared.
 // Thread rule: const use is free.
 #include <map>
 #include <optional>
@@ -58,7 +58,8 @@ struct Graph {
   const Value* find(std::string_view value_name) const;  // by name; null when absent
 };
 
-// The nodes that read each value, in order (a node that reads it twice stands twice), and how often it is a graph output.
+// The nodes that read each value, in order (a node that reads it twice stands twice), and how often it is a graph
+// output.
 struct Uses {
   explicit Uses(const Graph& g);
   std::vector<std::vector<NodeId>> of;

@@ -14,8 +14,8 @@ void check_values(const Graph& g) {
     check(v.dtype != DType::undefined, Code::internal, "value '", v.name, "' has no type");
     if (!v.constant) continue;
     check(v.producer == NodeId::none, Code::internal, "constant '", v.name, "' has a producer");
-    check(v.constant.dtype() == v.dtype && v.shape && v.constant.shape() == *v.shape, Code::internal, "constant '", v.name,
-          "' differs from its declared type");
+    check(v.constant.dtype() == v.dtype && v.shape && v.constant.shape() == *v.shape, Code::internal, "constant '",
+          v.name, "' differs from its declared type");
   }
 }
 

@@ -7,7 +7,8 @@
 namespace tessera {
 
 struct SaveOptions {
-  std::size_t external_above = 1024;  // tensors of at least so many bytes go to a data file beside the model; 0: none do
+  std::size_t external_above =
+      1024;  // tensors of at least so many bytes go to a data file beside the model; 0: none do
 };
 
 // Writes `path` (binary, or text for ".textproto") and, where needed, `path`.data. Both are written aside and renamed

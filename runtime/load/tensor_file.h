@@ -10,7 +10,7 @@ struct NamedTensor {
   std::string name;  // may be empty
   Tensor tensor;
 };
-NamedTensor read_tensor_file(const std::string& path);                        // Errors: bad_input naming the path
+NamedTensor read_tensor_file(const std::string& path);                       // Errors: bad_input naming the path
 void write_tensor_file(const NamedTensor& tensor, const std::string& path);  // aside, then renamed; Errors: run_time
 
 }  // namespace tessera

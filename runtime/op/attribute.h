@@ -26,10 +26,10 @@ using Attributes = std::map<std::string, Attribute, std::less<>>;
 
 // The kinds of value, in the order of the variant's alternatives.
 enum class AttributeType { integer, real, text, tensor, integers, reals, texts, graph };
-std::string_view name(AttributeType t);                      // "int", "float", "string", "tensor", "ints", ...
+std::string_view name(AttributeType t);  // "int", "float", "string", "tensor", "ints", ...
 inline AttributeType type_of(const Attribute& a) { return static_cast<AttributeType>(a.index()); }
 
-std::string to_text(const Attribute& a);     // "1", "0.5", "\"SAME_UPPER\"", "[1, 0]", "f32{1, 2}", "{graph}"
+std::string to_text(const Attribute& a);           // "1", "0.5", "\"SAME_UPPER\"", "[1, 0]", "f32{1, 2}", "{graph}"
 bool equal(const Attributes&, const Attributes&);  // tensors by their bits, graphs by identity
 
 // What an operator's table says of one attribute.

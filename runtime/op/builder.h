@@ -1,5 +1,6 @@
 #pragma once
-// The one way nodes are written: by importing, adapting, expanding, differentiating and rewriting. graph/ implements it.
+// The one way nodes are written: by importing, adapting, expanding, differentiating and rewriting. graph/ implements
+// it.
 #include <string>
 #include <vector>
 
@@ -13,9 +14,9 @@ constexpr std::size_t index(ValueId v) { return static_cast<std::size_t>(v); }
 class NodeBuilder {
  public:
   virtual ~NodeBuilder() = default;
-  // Appends a node of operator `op` ("Add", or "domain::Name") with `outputs` outputs, in the operator's newest version;
-  // types are inferred at once. Optional inputs left out are ValueId::none. Errors: unsupported for an unknown operator;
-  // bad_input where types or shapes do not fit.
+  // Appends a node of operator `op` ("Add", or "domain::Name") with `outputs` outputs, in the operator's newest
+  // version; types are inferred at once. Optional inputs left out are ValueId::none. Errors: unsupported for an unknown
+  // operator; bad_input where types or shapes do not fit.
   virtual std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes,
                                      int outputs) = 0;
   // The same, with one output.

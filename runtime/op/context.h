@@ -117,12 +117,12 @@ class GradContext : public NodeBuilder {
 class RewriteContext {
  public:
   NodeBuilder& build;
-  int version;                 // opset version of the node's domain in the model
-  std::vector<ValueId> in;     // ValueId::none where absent
+  int version;              // opset version of the node's domain in the model
+  std::vector<ValueId> in;  // ValueId::none where absent
   Attributes attributes;
-  int outputs;                 // how many the node has
-  std::vector<bool> wanted;    // false where the output's name is empty
-  std::vector<ValueId> result; // set by `become`
+  int outputs;                  // how many the node has
+  std::vector<bool> wanted;     // false where the output's name is empty
+  std::vector<ValueId> result;  // set by `become`
 
   bool has(int i) const { return i < static_cast<int>(in.size()) && in[i] != ValueId::none; }
   void become(std::vector<ValueId> values) { result = std::move(values); }

@@ -20,8 +20,8 @@ void check_attributes(const OpDef& op, const Attributes& attributes) {
       if (d.name == name) def = &d;
     }
     check(def != nullptr, op.name, " has no attribute '", name, "'", did_you_mean(name, names));
-    check(def->type == type_of(value), "attribute '", name, "' of ", op.name, " must be ", tessera::name(def->type), ", got ",
-          tessera::name(type_of(value)));
+    check(def->type == type_of(value), "attribute '", name, "' of ", op.name, " must be ", tessera::name(def->type),
+          ", got ", tessera::name(type_of(value)));
   }
   for (const auto& def : op.attributes)
     check(def.fallback.kind != Default::Kind::required || attributes.find(def.name) != attributes.end(), op.name,
@@ -52,7 +52,8 @@ std::vector<DType> infer_dtypes(const OpDef& op, const Attributes& attributes, s
       check(name(got) == port->type, "input '", port->name, "' must be ", port->type, ", got ", got);
       continue;
     }
-    check(op.types[v].allowed.has(got), Code::unsupported, op.name, " does not take ", got, " for input '", port->name, "'");
+    check(op.types[v].allowed.has(got), Code::unsupported, op.name, " does not take ", got, " for input '", port->name,
+          "'");
     if (port->mixed) continue;
     check(bound[v] == DType::undefined || bound[v] == got, "input '", port->name, "' is ", got, " but another of type ",
           port->type, " is ", bound[v]);

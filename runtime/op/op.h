@@ -26,7 +26,7 @@ class Fn {
  public:
   constexpr Fn() = default;
   template <class F>
-    requires std::is_convertible_v<F, Signature*>
+  requires std::is_convertible_v<F, Signature*>
   constexpr Fn(F f) : f_(f), given_(true) {}
   constexpr explicit operator bool() const { return given_; }
   template <class... A>
@@ -60,7 +60,8 @@ struct List {
 enum class Presence { required, optional, variadic };  // variadic: last port, zero or more tensors
 
 // An input or output. `type` is a type variable of the table ("T"), or an element type by name ("i64", "bool"). Tensors
-// of one variable share one element type, except in a port declared `mixed` (variadic of any types, as the inputs of If).
+// of one variable share one element type, except in a port declared `mixed` (variadic of any types, as the inputs of
+// If).
 struct Port {
   std::string_view name, type, doc;
   Presence presence = Presence::required;
@@ -111,15 +112,17 @@ struct OpDef {
   ShapeFn shape{};
   // Sizes its outputs while running, with KernelContext::give. No shape rule is needed.
   bool late = false;
-  // Output 0 is input 0's elements under another shape: no kernel runs, no bytes move. A kernel must still exist (a copy).
+  // Output 0 is input 0's elements under another shape: no kernel runs, no bytes move. A kernel must still exist (a
+  // copy).
   bool view = false;
   // True where output 0 equals input 0 in type, shape and elements, and no other output is used: the node is dropped.
   IdentityFn identity_when{};
   // Each output element depends on the elements of the inputs at the same (broadcast) place only.
   bool pointwise = false;
   List<InPlace, 3> in_place{};
-  FlopsFn flops{};      // floating-point operations, multiply and add counted as two; absent: one per output element
-  PrepareFn prepare{};  // optional: work done once per plan (choose a variant, pack); its result is KernelContext::state
+  FlopsFn flops{};  // floating-point operations, multiply and add counted as two; absent: one per output element
+  PrepareFn
+      prepare{};  // optional: work done once per plan (choose a variant, pack); its result is KernelContext::state
   KernelFn kernel{};
   // In place of a kernel: writes the node as other nodes when the model is imported; shape and gradient come with them.
   RewriteFn expand{};
@@ -129,6 +132,13 @@ struct OpDef {
   List<std::string_view, 12> examples{};
   const void* user = nullptr;  // the plugin's own table, for operators adopted from a plugin
 };
+
+// An operator that runs subgraphs (If) cannot be written as an example of tensors alone.
+constexpr bool takes_graph(const OpDef& op) {
+  for (const auto& a : op.attributes)
+    if (a.type == AttributeType::graph) return true;
+  return false;
+}
 
 // Refuses an incomplete operator at compile time.
 consteval OpDef define(OpDef op) {
@@ -143,7 +153,7 @@ consteval OpDef define(OpDef op) {
   if (!op.shape && !op.late) throw "OpDef: .shape is missing";
   if (!op.kernel) throw "OpDef: .kernel is missing";
   if (!op.gradient) throw "OpDef: .gradient is missing; write no_gradient if there is none";
-  if (op.examples.empty()) throw "OpDef: give at least one example";
+  if (op.examples.empty() && !takes_graph(op)) throw "OpDef: give at least one example";
   return op;
 }
 

@@ -1,9 +1,9 @@
 #include "runtime/op/parallel.h"
 
-#include <algorithm>
 #include <oneapi/tbb/blocked_range.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
+#include <algorithm>
 
 namespace tessera {
 

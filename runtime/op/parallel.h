@@ -1,5 +1,6 @@
 #pragma once
-// The one parallel loop. Kernels split work by size, never by the number of threads, so that results do not depend on it.
+// The one parallel loop. Kernels split work by size, never by the number of threads, so that results do not depend on
+// it.
 #include <cstdint>
 #include <type_traits>
 
@@ -9,9 +10,9 @@ namespace tessera {
 class LoopBody {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, LoopBody>)
-  LoopBody(F&& f)
-      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* o, std::int64_t begin, std::int64_t end) {
+  requires(!std::is_same_v<std::remove_cvref_t<F>, LoopBody>) LoopBody(F&& f)
+      : object_(const_cast<void*>(static_cast<const void*>(&f))),
+        call_([](void* o, std::int64_t begin, std::int64_t end) {
           (*static_cast<std::remove_reference_t<F>*>(o))(begin, end);
         }) {}
   void operator()(std::int64_t begin, std::int64_t end) const { call_(object_, begin, end); }
@@ -22,9 +23,9 @@ class LoopBody {
 };
 
 // Calls body(begin, end) for the chunks [0,grain), [grain,2 grain), ... of [0,n), on the threads of the calling task's
-// arena, in any order. Chunks depend on n and grain only. Isolated: a thread that waits here starts no other node of the
-// graph, so scratch kept per thread stays valid. A single chunk runs on the caller at once. Exceptions of body propagate;
-// a cancelled run skips chunks not yet begun (and the run then fails, its outputs are not seen).
+// arena, in any order. Chunks depend on n and grain only. Isolated: a thread that waits here starts no other node of
+// the graph, so scratch kept per thread stays valid. A single chunk runs on the caller at once. Exceptions of body
+// propagate; a cancelled run skips chunks not yet begun (and the run then fails, its outputs are not seen).
 void run_parallel(std::int64_t n, std::int64_t grain, LoopBody body);
 
 }  // namespace tessera

@@ -12,7 +12,7 @@ namespace tessera {
 
 class Registry {
  public:
-  void add(const OpDef& op);  // Error(plugin) when the name is taken
+  void add(const OpDef& op);                                                // Error(plugin) when the name is taken
   const OpDef* find(std::string_view domain, std::string_view name) const;  // null when absent
   // "Add" or "com.microsoft::Gelu". Error(unsupported) with the domains loaded and the nearest names.
   const OpDef& at(std::string_view qualified) const;

@@ -8,8 +8,8 @@
 namespace tessera {
 
 struct Binding {
-  std::map<std::string, Shape> shapes;            // by input name
-  std::map<std::string, std::int64_t> symbols;    // by dim_param
+  std::map<std::string, Shape> shapes;          // by input name
+  std::map<std::string, std::int64_t> symbols;  // by dim_param
 };
 
 // Sets input shapes. A shape given must agree with the declared one: same rank, same numbers, equal sizes for equal

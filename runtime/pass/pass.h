@@ -1,6 +1,6 @@
 #pragma once
-// What a pass is: one rewrite of a graph, with its documentation; one per file, named after it. Every pass can be turned
-// off by name (--pass no-NAME), except the two that later stages need (bind_shapes, fold_constants).
+// What a pass is: one rewrite of a graph, with its documentation; one per file, named after it. Every pass can be
+// turned off by name (--pass no-NAME), except the two that later stages need (bind_shapes, fold_constants).
 #include <set>
 #include <span>
 #include <string>

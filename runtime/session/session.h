@@ -5,8 +5,8 @@
 //   auto outputs = session.run({{"x", x}});
 //   outputs.at("y").read<float>();
 //
-// Thread rule: `run` may be called from several threads at once; each run gets an arena of its own from the session's pool.
-// Errors are tessera::Error; `code()` says who has to act.
+// Thread rule: `run` may be called from several threads at once; each run gets an arena of its own from the session's
+// pool. Errors are tessera::Error; `code()` says who has to act.
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,15 +26,15 @@ struct Graph;
 using NamedTensors = std::map<std::string, Tensor>;
 
 struct SessionOptions {
-  int threads = 0;                                      // 0: all the process may use
-  std::set<std::string, std::less<>> disabled_passes;   // by name, see `tessera inspect --passes`
-  std::size_t plan_limit = 16;                          // plans kept, one per set of input shapes; least recently used go
-  std::size_t memory_limit = 0;                         // bytes of arena and outputs one run may take; 0: no limit
+  int threads = 0;                                     // 0: all the process may use
+  std::set<std::string, std::less<>> disabled_passes;  // by name, see `tessera inspect --passes`
+  std::size_t plan_limit = 16;   // plans kept, one per set of input shapes; least recently used go
+  std::size_t memory_limit = 0;  // bytes of arena and outputs one run may take; 0: no limit
 };
 
 struct RunOptions {
-  int step = 0, steps = 1;                              // position of this run in a loop of `steps` (denoising)
-  Observer* observer = nullptr;                         // borrowed for the run
+  int step = 0, steps = 1;       // position of this run in a loop of `steps` (denoising)
+  Observer* observer = nullptr;  // borrowed for the run
   std::shared_ptr<const Cancellation> cancellation;
   Deadline deadline;
 };
@@ -51,7 +51,7 @@ class [[gnu::visibility("default")]] Session {
   // Opens a model file. Weights are mapped, not read; no plan is made before the first run.
   static Session open(const std::string& path, SessionOptions options = {});
   Session(Graph graph, SessionOptions options);
-  Session(Session&&) noexcept;
+  Session(Session &&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 

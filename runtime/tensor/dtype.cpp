@@ -10,13 +10,12 @@ struct Row {
   std::size_t bytes;             // 0: cannot be executed
 };
 constexpr std::array<Row, 27> rows = {{
-    {"undefined", "", 0},    {"f32", "float32", 4},      {"u8", "uint8", 1},        {"i8", "int8", 1},
-    {"u16", "uint16", 2},    {"i16", "int16", 2},        {"i32", "int32", 4},       {"i64", "int64", 8},
-    {"string", "str", 0},    {"bool", "boolean", 1},     {"f16", "float16", 2},     {"f64", "float64", 8},
-    {"u32", "uint32", 4},    {"u64", "uint64", 8},       {"complex64", "", 0},      {"complex128", "", 0},
-    {"bf16", "bfloat16", 2}, {"f8e4m3fn", "", 0},        {"f8e4m3fnuz", "", 0},     {"f8e5m2", "", 0},
-    {"f8e5m2fnuz", "", 0},   {"u4", "uint4", 0},         {"i4", "int4", 0},         {"f4e2m1", "", 0},
-    {"f8e8m0", "", 0},       {"u2", "uint2", 0},         {"i2", "int2", 0},
+    {"undefined", "", 0},  {"f32", "float32", 4},   {"u8", "uint8", 1},   {"i8", "int8", 1},     {"u16", "uint16", 2},
+    {"i16", "int16", 2},   {"i32", "int32", 4},     {"i64", "int64", 8},  {"string", "str", 0},  {"bool", "boolean", 1},
+    {"f16", "float16", 2}, {"f64", "float64", 8},   {"u32", "uint32", 4}, {"u64", "uint64", 8},  {"complex64", "", 0},
+    {"complex128", "", 0}, {"bf16", "bfloat16", 2}, {"f8e4m3fn", "", 0},  {"f8e4m3fnuz", "", 0}, {"f8e5m2", "", 0},
+    {"f8e5m2fnuz", "", 0}, {"u4", "uint4", 0},      {"i4", "int4", 0},    {"f4e2m1", "", 0},     {"f8e8m0", "", 0},
+    {"u2", "uint2", 0},    {"i2", "int2", 0},
 }};
 
 }  // namespace

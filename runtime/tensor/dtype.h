@@ -105,10 +105,14 @@ void with_type(Types<Ts...>, DType dtype, F&& f) {
 template <class F>
 void with_width(DType dtype, F&& f) {
   switch (size_of(dtype)) {
-    case 1: return f(Type<std::uint8_t>{});
-    case 2: return f(Type<std::uint16_t>{});
-    case 4: return f(Type<std::uint32_t>{});
-    case 8: return f(Type<std::uint64_t>{});
+    case 1:
+      return f(Type<std::uint8_t>{});
+    case 2:
+      return f(Type<std::uint16_t>{});
+    case 4:
+      return f(Type<std::uint32_t>{});
+    case 8:
+      return f(Type<std::uint64_t>{});
   }
   throw Error(Code::unsupported, concat("element type ", dtype, " cannot be executed"));
 }

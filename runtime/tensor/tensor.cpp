@@ -1,8 +1,8 @@
 #include "runtime/tensor/tensor.h"
 
+#include <sys/mman.h>
 #include <cstdlib>
 #include <limits>
-#include <sys/mman.h>
 
 namespace tessera {
 namespace {

@@ -1,9 +1,10 @@
 #pragma once
-// A tensor: element type, shape and the address of dense row-major elements, outermost dim first. A kernel sees one span
-// and no strides. Copying a Tensor shares the elements.
+// A tensor: element type, shape and the address of dense row-major elements, outermost dim first. A kernel sees one
+// span and no strides. Copying a Tensor shares the elements.
 //
-// Ownership: the elements live as long as any Tensor that shares their owner; `borrow` has no owner and the caller keeps
-// them alive. Thread rule: distinct Tensors sharing elements may be read concurrently; writing needs exclusive use.
+// Ownership: the elements live as long as any Tensor that shares their owner; `borrow` has no owner and the caller
+// keeps them alive. Thread rule: distinct Tensors sharing elements may be read concurrently; writing needs exclusive
+// use.
 #include <cstring>
 #include <memory>
 #include <span>

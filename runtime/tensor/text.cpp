@@ -77,7 +77,8 @@ class Reader {
   }
   double number() {
     skip();
-    for (const auto& [word, value] : {std::pair{"true", 1.0}, {"false", 0.0}, {"-inf", -INFINITY}, {"inf", INFINITY}, {"nan", NAN}})
+    for (const auto& [word, value] :
+         {std::pair{"true", 1.0}, {"false", 0.0}, {"-inf", -INFINITY}, {"inf", INFINITY}, {"nan", NAN}})
       if (text_.starts_with(word)) {
         text_.remove_prefix(std::string_view(word).size());
         return value;

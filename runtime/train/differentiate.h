@@ -9,8 +9,8 @@
 namespace tessera {
 
 struct Gradients {
-  Graph graph;               // the forward graph, plus the gradients as outputs "d.NAME", in the order asked for
-  std::string seed;          // name of the added input that holds d(loss)/d(output); empty when the output is a scalar
+  Graph graph;       // the forward graph, plus the gradients as outputs "d.NAME", in the order asked for
+  std::string seed;  // name of the added input that holds d(loss)/d(output); empty when the output is a scalar
 };
 
 // d(sum(output * seed)) / d(wrt). `g` has concrete shapes. wrt names graph inputs or constants (weights). A value the
