@@ -49,8 +49,11 @@ TEST_P(EveryOperator, gives_what_its_examples_say) {
     SCOPED_TRACE(text);
     const Example e = parse_example(op, text);
     const auto out = run(op, e);
-    for (std::size_t i = 0; i < e.out.size(); ++i)
-      if (e.out[i]) EXPECT_TRUE(close(out[i], e.out[i])) << "output " << i;
+    for (std::size_t i = 0; i < e.out.size(); ++i) {
+      if (e.out[i]) {
+        EXPECT_TRUE(close(out[i], e.out[i])) << "output " << i;
+      }
+    }
   }
 }
 
