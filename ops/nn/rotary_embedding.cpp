@@ -1,0 +1,125 @@
+#include <cstring>
+
+#include "ops/elementwise.h"
+
+namespace tessera {
+namespace {
+
+// How X is read: [B x H x L x D] as it stands, or [B x L x H*D] with num_heads.
+struct Layout {
+  std::int64_t batch, heads, length, head_dim, rotated;
+  std::int64_t batch_stride, head_stride, row_stride;  // elements
+};
+
+Layout layout_of(const Shape& x, const AttributeReader& attr) {
+  Layout l{};
+  const std::int64_t heads = attr.integer("num_heads");
+  if (x.rank() == 4) {
+    l = {x[0], x[1], x[2], x[3], 0, x[1] * x[2] * x[3], x[2] * x[3], x[3]};
+  } else {
+    check(x.rank() == 3, "X must be [B x H x L x D] or [B x L x H*D], got ", x);
+    check(heads > 0 && x[2] % heads == 0, "num_heads ", heads, " does not divide the last dim of ", x);
+    const std::int64_t dim = x[2] / heads;
+    l = {x[0], heads, x[1], dim, 0, x[1] * x[2], dim, x[2]};
+  }
+  const std::int64_t asked = attr.integer("rotary_embedding_dim");
+  l.rotated = asked == 0 ? l.head_dim : asked;
+  check(l.rotated % 2 == 0 && l.rotated > 0 && l.rotated <= l.head_dim, "rotary_embedding_dim ", l.rotated,
+        " must be even and at most the head dim ", l.head_dim);
+  return l;
+}
+
+void shape(ShapeContext& c) {
+  const Layout l = layout_of(c.in(0), c.attr);
+  check(c.in(1) == c.in(2), "cos_cache ", c.in(1), " and sin_cache ", c.in(2), " differ");
+  if (c.has(3)) {
+    check(c.rank(1) == 2 && c.in(1)[1] == l.rotated / 2, "caches must be [positions x ", l.rotated / 2, "], got ",
+          c.in(1));
+    check(c.in(3) == (Shape{l.batch, l.length}), "position_ids must be [", l.batch, "x", l.length, "], got ", c.in(3));
+  } else {
+    check(c.in(1) == (Shape{l.batch, l.length, l.rotated / 2}), "caches must be [", l.batch, "x", l.length, "x",
+          l.rotated / 2, "], got ", c.in(1));
+  }
+  c.out(0, c.in(0));
+}
+
+// (a, b) -> (a cos - b sin, a sin + b cos) for `half` pairs; pairs are neighbours, or the two halves.
+template <class T>
+void rotate(const T* x, const T* cos, const T* sin, T* y, std::int64_t half, bool interleaved) {
+  using C = Compute<T>;
+  const std::int64_t step = interleaved ? 2 : 1, other = interleaved ? 1 : half;
+#pragma omp simd
+  for (std::int64_t i = 0; i < half; ++i) {
+    const C a = static_cast<C>(x[i * step]), b = static_cast<C>(x[i * step + other]);
+    const C c = static_cast<C>(cos[i]), s = static_cast<C>(sin[i]);
+    y[i * step] = static_cast<T>(a * c - b * s);
+    y[i * step + other] = static_cast<T>(a * s + b * c);
+  }
+}
+
+void kernel(const KernelContext& k) {
+  const Layout l = layout_of(k.in(0).shape(), k.attr);
+  const bool interleaved = k.attr.flag("interleaved");
+  const std::int64_t half = l.rotated / 2;
+  const std::int64_t* positions = k.has(3) ? k.in(3).read<std::int64_t>().data() : nullptr;
+  const std::int64_t known = k.in(1).rank() == 2 ? k.in(1).dim(0) : 0;
+  with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
+    const T *x = k.in(0).read<T>().data(), *cos = k.in(1).read<T>().data(), *sin = k.in(2).read<T>().data();
+    T* y = k.out(0).write<T>().data();
+    const std::int64_t tokens = l.batch * l.length, per_token = l.heads * l.head_dim;
+    run_parallel(tokens, std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, per_token)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t t = begin; t < end; ++t) {
+                     const std::int64_t at = positions ? positions[t] : t;
+                     check(!positions || (at >= 0 && at < known), "position ", at, " is outside the caches' ", known);
+                     for (std::int64_t h = 0; h < l.heads; ++h) {
+                       const std::int64_t from =
+                           t / l.length * l.batch_stride + h * l.head_stride + t % l.length * l.row_stride;
+                       rotate(x + from, cos + at * half, sin + at * half, y + from, half, interleaved);
+                       if (l.rotated < l.head_dim && x != y)
+                         std::memcpy(y + from + l.rotated, x + from + l.rotated,
+                                     static_cast<std::size_t>(l.head_dim - l.rotated) * sizeof(T));
+                     }
+                   }
+                 });
+  });
+}
+
+// A rotation's transpose is the rotation back: sin changes sign.
+std::vector<ValueId> gradient(GradContext& g) {
+  check(!g.needs(1) && !g.needs(2), Code::unsupported, "gradients of cos_cache and sin_cache are not written");
+  std::vector<ValueId> in{g.dout(0), g.in(1), g.node("Neg", {g.in(2)})};
+  if (g.has(3)) in.push_back(g.in(3));
+  return {g.node("RotaryEmbedding", in, g.attr().all())};
+}
+
+}  // namespace
+
+extern constinit const OpDef op_rotary_embedding = define({
+    .name = "RotaryEmbedding",
+    .since = 23,
+    .doc =
+        "Rotates pairs of features by the angle of their position: (a, b) -> (a cos - b sin, a sin + b cos). Pairs are "
+        "(i, i + half), or neighbours when interleaved. Features beyond rotary_embedding_dim pass through.",
+    .source = "ONNX RotaryEmbedding-23; Su et al. 2021, arXiv:2104.09864",
+    .inputs = {{"X", "T", "[B x H x L x D], or [B x L x H*D] with num_heads"},
+               {"cos_cache", "T", "[positions x D/2] with position_ids, else [B x L x D/2]"},
+               {"sin_cache", "T", "as cos_cache"},
+               {"position_ids", "i64", "[B x L]", Presence::optional}},
+    .outputs = {{"Y", "T", "shape of X"}},
+    .attributes = {{"interleaved", AttributeType::integer, 0, "1: pairs are neighbours"},
+                   {"num_heads", AttributeType::integer, 0, "needed for an X of rank 3"},
+                   {"rotary_embedding_dim", AttributeType::integer, 0, "features rotated per head; 0: all"}},
+    .types = {{"T", dtypes::floats}},
+    .shape = shape,
+    .in_place = {{0, 0}},
+    .flops = [](const ShapeContext& c) { return 3.0 * static_cast<double>(count(c.in(0))); },
+    .kernel = kernel,
+    .gradient = gradient,
+    .examples = {"{{{{1, 2, 3, 4}}}}; {{{0, 1}}}; {{{1, 0}}} -> {{{{-3, 2, 1, 4}}}}",
+                 "{{{{1, 2, 3, 4}}}}; {{{0, 1}}}; {{{1, 0}}}; interleaved=1 -> {{{{-2, 1, 3, 4}}}}",
+                 "{{{1, 2, 3, 4}}}; {{1}, {0}}; {{0}, {1}}; i64{{1}}; num_heads=2 -> {{{-2, 1, -4, 3}}}",
+                 "{{{{1, 2, 3}}}}; {{{0}}}; {{{1}}}; rotary_embedding_dim=2 -> {{{{-2, 1, 3}}}}"},
+});
+
+}  // namespace tessera
