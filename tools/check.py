@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Checks the shape of the house: layers, library fences, sizes, words. Exits 1 with one line per fault.
+
+Rules (DESIGN: layers only look down; each library stays inside its fence; small files; plain names):
+  layers   a file includes only from its own folder's layer number or lower, siblings of one number not at all
+  fences   a library's headers appear only where listed
+  sizes    files <= 400 lines, functions <= 80 lines
+  words    no macros, no conditional compilation, no vague names, no to-dos, headers open with a comment
+"""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Folder -> layer. The longest matching prefix counts.
+LAYERS = {
+    "runtime/base": 0, "plugins/sdk": 0,
+    "runtime/tensor": 1,
+    "runtime/op": 2,
+    "runtime/graph": 3, "ops": 3,
+    "runtime/load": 4, "runtime/pass": 4, "runtime/train": 4,
+    "runtime/policy": 5,
+    "runtime/plan": 6,
+    "runtime/exec": 7,
+    "runtime/session": 8,
+    "tools": 9, "tests": 9, "examples": 9,
+}
+# Headers that stand apart because users install them: seen from below as plain data.
+FENCES = {
+    r"(oneapi/)?tbb/": ["runtime/op/parallel.cpp", "runtime/exec/", "tests/"],
+    r"(oneapi/dnnl/|dnnl)": ["ops/linalg", "ops/convolution", "tests/"],
+    r"Eigen/": ["ops/linalg", "ops/convolution", "tests/"],
+    r"omp\.h": ["ops/linalg", "ops/convolution", "runtime/exec/", "tests/"],
+    r"(google/protobuf/|runtime/load/onnx\.pb\.h)": ["runtime/load/", "tests/"],
+    r"yaml-cpp/": ["runtime/policy/parse"],
+    r"(CLI/|nlohmann/|fmt/|png\.h|zlib\.h)": ["tools/", "tests/tools/"],
+    r"(thread|mutex|future|execution)$": ["runtime/base/log.cpp", "runtime/exec/", "runtime/session/", "tools/", "tests/"],
+}
+VAGUE = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|manager|handler|impl)(_|$)")
+CONDITIONALS_ALLOWED = {"ops/simd.h", "plugins/sdk/tessera/plugin.h"}
+MAX_LINES, MAX_FUNCTION = 400, 80
+
+
+def layer_of(path):
+    best = max((p for p in LAYERS if path == p or path.startswith(p + "/")), key=len, default=None)
+    return (best, LAYERS[best]) if best else (None, None)
+
+
+def check_includes(path, text, fault):
+    folder, layer = layer_of(path)
+    for number, line in enumerate(text.splitlines(), 1):
+        found = re.match(r'\s*#\s*include\s+[<"]([^>"]+)[>"]', line)
+        if not found:
+            continue
+        header = found.group(1)
+        for pattern, places in FENCES.items():
+            if re.match(pattern, header) and not any(path.startswith(p) for p in places):
+                fault(path, number, f"{header} may be included only in {', '.join(places)}")
+        other, other_layer = layer_of(header)
+        if layer is None or other is None or other == folder:
+            continue
+        if other_layer > layer or (other_layer == layer and layer != 9):
+            fault(path, number, f"{header} (layer {other_layer}) is not below {folder} (layer {layer})")
+
+
+def check_functions(path, lines, fault):
+    """A function is taken to start at a line of column 0 that opens a brace and to end at a '}' in column 0."""
+    start = None
+    for number, line in enumerate(lines, 1):
+        if start is None and re.match(r"^[A-Za-z_\[].*[)\w] (const )?(noexcept )?(try )?\{$", line) and not re.match(
+                r"^(namespace|class|struct|enum|extern|union)\b", line):
+            start = number
+        elif start is not None and line.startswith("}"):
+            if number - start > MAX_FUNCTION:
+                fault(path, start, f"function of {number - start} lines; at most {MAX_FUNCTION}")
+            start = None
+
+
+def check_words(path, text, fault):
+    lines = text.splitlines()
+    if VAGUE.search(Path(path).stem):
+        fault(path, 1, "vague file name")
+    for number, line in enumerate(lines, 1):
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+            fault(path, number, "a to-do; do it, or write a limit into the documentation")
+        if path not in CONDITIONALS_ALLOWED and re.match(r"\s*#\s*(define|if|ifdef|ifndef|elif)\b", line):
+            fault(path, number, "macros and conditional compilation are not used")
+        named = re.match(r"\s*(?:class|struct|enum class)\s+(?:\[\[.*?\]\]\s*)?(\w+)", line)
+        if named and VAGUE.search(re.sub(r"(?<!^)(?=[A-Z])", "_", named.group(1)).lower()):
+            fault(path, number, f"vague name {named.group(1)}")
+    if path.endswith((".h", ".hpp")) and path not in CONDITIONALS_ALLOWED:
+        body = [l for l in lines if l.strip()]
+        if len(body) < 2 or body[0] != "#pragma once" or not body[1].startswith("//"):
+            fault(path, 1, "a header opens with #pragma once and a comment that says what it is")
+
+
+def main():
+    faults = []
+    files = subprocess.run(["git", "ls-files", "*.h", "*.hpp", "*.cpp", "*.c"], cwd=ROOT, capture_output=True, text=True,
+                           check=True).stdout.split()
+    total = 0
+    for path in files:
+        if not (ROOT / path).exists():
+            continue
+        text = (ROOT / path).read_text()
+        lines = text.splitlines()
+        total += len(lines)
+        fault = lambda p, n, m: faults.append(f"{p}:{n}: {m}")
+        if len(lines) > MAX_LINES:
+            fault(path, len(lines), f"{len(lines)} lines; at most {MAX_LINES}")
+        check_includes(path, text, fault)
+        check_functions(path, lines, fault)
+        check_words(path, text, fault)
+    for line in faults:
+        print(line)
+    sizes = sorted(len((ROOT / p).read_text().splitlines()) for p in files if (ROOT / p).exists())
+    print(f"checked {len(files)} files, {total} lines, median {sizes[len(sizes) // 2]}, longest {sizes[-1]}: "
+          f"{len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
