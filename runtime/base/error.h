@@ -9,7 +9,7 @@
 #include <sstream>
 #include <string>
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 // Who has to act. The numbers are the runner's exit codes (0 and 1 mean "done" and "outputs differ").
 enum class Code {
@@ -28,7 +28,7 @@ struct Place {
   constexpr Place(const char* f = __builtin_FILE(), int l = __builtin_LINE()) : file(f), line(l) {}
 };
 
-class [[gnu::visibility("default")]] Error : public std::exception {
+class Error : public std::exception {
  public:
   Error(Code code, std::string message, Place at = {}) : code_(code), message_(std::move(message)), at_(at) {
     text_ = message_;
@@ -83,4 +83,4 @@ void check(Condition c, const Parts&... message) {
     throw Error(Code::bad_input, concat(message...), c.at);
 }
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

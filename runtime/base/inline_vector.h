@@ -8,7 +8,7 @@
 #include <span>
 #include <type_traits>
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 template <class T, std::size_t N>
 class InlineVector {
@@ -122,4 +122,4 @@ class InlineVector {
   T inline_[N];
 };
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <optional>
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 // Shared by the caller and the run. Thread rule: any thread may call anything.
 class Cancellation {
@@ -18,4 +18,4 @@ class Cancellation {
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

@@ -6,7 +6,7 @@
 
 #include "runtime/tensor/tensor.h"
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 // One finished step. Everything is borrowed and valid during the call only.
 struct StepEvent {
@@ -26,4 +26,4 @@ class Observer {
   virtual void step(const StepEvent& event) = 0;
 };
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

@@ -19,7 +19,7 @@
 #include "runtime/tensor/dim.h"
 #include "runtime/tensor/tensor.h"
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 struct Graph;
 
@@ -46,12 +46,12 @@ struct PortInfo {
   std::optional<SymbolicShape> shape;  // nothing: the model gives none
 };
 
-class [[gnu::visibility("default")]] Session {
+class Session {
  public:
   // Opens a model file. Weights are mapped, not read; no plan is made before the first run.
   static Session open(const std::string& path, SessionOptions options = {});
   Session(Graph graph, SessionOptions options);
-  Session(Session &&) noexcept;
+  Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
@@ -72,4 +72,4 @@ class [[gnu::visibility("default")]] Session {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

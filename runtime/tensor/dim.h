@@ -9,7 +9,7 @@
 
 #include "runtime/tensor/shape.h"
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 struct Dim {
   std::int64_t value = -1;  // >= 0 when it is a number
@@ -27,4 +27,4 @@ std::ostream& operator<<(std::ostream& o, const SymbolicShape& s);
 // The shape, when every dim is a number.
 std::optional<Shape> concrete(const SymbolicShape& s);
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

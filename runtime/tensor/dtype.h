@@ -9,7 +9,7 @@
 #include "runtime/base/error.h"
 #include "runtime/tensor/half.h"
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 enum class DType : std::int32_t {
   undefined = 0,
@@ -139,4 +139,4 @@ inline constexpr DTypeSet i64 = {1u << static_cast<int>(DType::i64)};
 inline constexpr DTypeSet all = set_of(AllTypes{});
 }  // namespace dtypes
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 struct f16 {
   std::uint16_t bits = 0;
@@ -66,4 +66,4 @@ struct ComputeType<bf16> {
 template <class T>
 using Compute = typename ComputeType<T>::type;
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

@@ -8,7 +8,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/inline_vector.h"
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
 // Dims of a tensor, outermost first. Rank 0 is a scalar. Up to 8 dims are kept in place; any rank is allowed.
 class Shape : public InlineVector<std::int64_t, 8> {
@@ -46,4 +46,4 @@ bool broadcasts_to(const Shape& from, const Shape& to);
 // Strides with which `from` is read at the indices of `to`: 0 on broadcast axes. Requires broadcasts_to(from, to).
 Shape broadcast_strides(const Shape& from, const Shape& to);
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera

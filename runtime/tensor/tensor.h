@@ -13,9 +13,9 @@
 #include "runtime/tensor/dtype.h"
 #include "runtime/tensor/shape.h"
 
-namespace tessera {
+namespace [[gnu::visibility("default")]] tessera {
 
-class [[gnu::visibility("default")]] Tensor {
+class Tensor {
  public:
   Tensor() = default;
   // Fresh elements, not initialised, 64-byte aligned and padded to a multiple of 64 bytes. Blocks of 2 MiB and more are
@@ -100,4 +100,4 @@ Tensor converted(const Tensor& t, DType to);
 // Same type, shape and bits.
 bool same_bits(const Tensor& a, const Tensor& b);
 
-}  // namespace tessera
+}  // namespace gnu::visibility("default")]]tessera
