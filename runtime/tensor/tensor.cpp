@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <limits>
 
+#include "runtime/tensor/convert.h"
+
 namespace tessera {
 namespace {
 
@@ -17,23 +19,6 @@ std::shared_ptr<void> allocate(std::size_t bytes) {
   check(p != nullptr, Code::run_time, "out of memory: a tensor of ", bytes, " bytes");
   if (alignment == huge_page) ::madvise(p, padded, MADV_HUGEPAGE);  // only advice: failing changes nothing
   return {p, std::free};
-}
-
-template <class To, class From>
-To convert(From x) {
-  if constexpr (std::is_same_v<To, bool>) {
-    return static_cast<Compute<From>>(x) != 0;
-  } else if constexpr (std::is_integral_v<To> && !std::is_integral_v<From>) {
-    const double d = static_cast<double>(static_cast<Compute<From>>(x));
-    if (!(d == d)) return 0;
-    if (d <= static_cast<double>(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
-    if (d >= static_cast<double>(std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
-    return static_cast<To>(d);
-  } else if constexpr (std::is_same_v<To, f16> || std::is_same_v<To, bf16>) {
-    return To(static_cast<float>(static_cast<Compute<From>>(x)));
-  } else {
-    return static_cast<To>(static_cast<Compute<From>>(x));
-  }
 }
 
 }  // namespace
