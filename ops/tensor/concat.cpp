@@ -1,0 +1,60 @@
+#include "ops/strided_copy.h"
+#include "runtime/op/context.h"
+
+namespace tessera {
+namespace {
+
+void shape(ShapeContext& c) {
+  check(c.inputs() > 0, "Concat needs an input");
+  const auto axis = static_cast<std::size_t>(c.axis());
+  Shape y = c.in(0);
+  for (int i = 1; i < c.inputs(); ++i) {
+    const Shape& x = c.in(i);
+    check(x.size() == y.size(), "inputs 0 and ", i, " differ in rank: ", c.in(0), " and ", x);
+    for (std::size_t a = 0; a < y.size(); ++a)
+      check(a == axis || x[a] == y[a], "inputs 0 and ", i, " differ beside axis ", axis, ": ", c.in(0), " and ", x);
+    y[axis] += x[axis];
+  }
+  c.out(0, std::move(y));
+}
+
+void kernel(const KernelContext& k) {
+  Tensor& y = k.out(0);
+  const auto axis = static_cast<std::size_t>(k.axis());
+  const Shape to = row_major_strides(y.shape());
+  auto* at = static_cast<std::byte*>(y.raw());
+  const auto step = to[axis] * static_cast<std::int64_t>(size_of(y.dtype()));
+  for (int i = 0; i < k.inputs(); ++i) {
+    const Tensor& x = k.in(i);
+    strided_copy(x.dtype(), x.shape(), x.raw(), row_major_strides(x.shape()), at, to);
+    at += x.shape()[axis] * step;
+  }
+}
+
+std::vector<ValueId> gradient(GradContext& g) {
+  const auto axis = normal_axis(g.attr().integer("axis"), g.shape(g.in(0))->rank());
+  Shape sizes;
+  for (int i = 0; i < g.inputs(); ++i) sizes.push_back((*g.shape(g.in(i)))[static_cast<std::size_t>(axis)]);
+  return g.nodes("Split", {g.dout(0), g.ints(sizes)}, {{"axis", std::int64_t{axis}}}, g.inputs());
+}
+
+}  // namespace
+
+extern constinit const OpDef op_concat = define({
+    .name = "Concat",
+    .since = 13,
+    .doc = "The inputs one after another along an axis.",
+    .source = "ONNX Concat-13",
+    .inputs = {{"inputs", "T", "equal shapes but for the axis", Presence::variadic}},
+    .outputs = {{"concat_result", "T", "the sum of the sizes along the axis"}},
+    .attributes = {{"axis", AttributeType::integer, required, "in [-rank, rank)"}},
+    .types = {{"T", dtypes::all}},
+    .shape = shape,
+    .identity_when = [](const ShapeContext& c) { return c.inputs() == 1; },
+    .kernel = kernel,
+    .gradient = gradient,
+    .examples = {"{1, 2}; {3}; axis=0 -> {1, 2, 3}", "{{1}, {2}}; {{3, 4}, {5, 6}}; axis=-1 -> {{1, 3, 4}, {2, 5, 6}}",
+                 "{{1, 2}}; axis=1 -> {{1, 2}}"},
+});
+
+}  // namespace tessera
