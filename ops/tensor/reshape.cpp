@@ -48,10 +48,10 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 extern constinit const OpDef op_reshape = define({
     .name = "Reshape",
-    .since = 23,
+    .since = 24,
     .doc =
         "The same elements under another shape. A dim of 0 copies the input's (unless allowzero), one dim may be -1.",
-    .source = "ONNX Reshape-23",
+    .source = "ONNX Reshape-24",
     .inputs = {{"data", "T", "any shape"}, {"shape", "i64", "[rank of reshaped]"}},
     .outputs = {{"reshaped", "T", "the shape asked for"}},
     .attributes = {{"allowzero", AttributeType::integer, 0, "1: a dim of 0 means an empty tensor"}},
