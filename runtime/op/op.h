@@ -112,6 +112,10 @@ struct OpDef {
   ShapeFn shape{};
   // Sizes its outputs while running, with KernelContext::give. No shape rule is needed.
   bool late = false;
+  // Draws random numbers: never folded, never merged with a twin.
+  bool random = false;
+  // Outputs depend on the shapes of the inputs only, not on their elements (Shape, Size): folded once shapes are known.
+  bool shape_only = false;
   // Output 0 is input 0's elements under another shape: no kernel runs, no bytes move. A kernel must still exist (a
   // copy).
   bool view = false;
