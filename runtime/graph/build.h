@@ -29,6 +29,8 @@ class GraphBuilder : public NodeBuilder {
   std::vector<ValueId> add(const OpDef& op, std::string name, std::vector<ValueId> in, Attributes attributes,
                            const std::vector<std::string>& output_names);
   void output(std::string name, ValueId v);
+  // `name`, or `name`.N when a value has it already; taken from now on.
+  std::string unique(const std::string& name);
 
   DType dtype(ValueId v) const override { return graph.at(v).dtype; }
   const Shape* shape(ValueId v) const override {
@@ -41,7 +43,6 @@ class GraphBuilder : public NodeBuilder {
   const Registry& registry;
 
  private:
-  std::string unique(const std::string& name);
   std::unordered_set<std::string> names_;
   std::string prefix_, scope_;
 };

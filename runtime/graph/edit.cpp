@@ -16,13 +16,31 @@ void Edit::before(NodeId anchor) {
 std::vector<ValueId> Edit::nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes, int outputs) {
   for (auto& v : in) v = resolve(v);
   auto out = builder_.nodes(op, std::move(in), std::move(attributes), outputs);
-  place_.push_back(anchor_);
-  erased_.push_back(0);
-  changed_ = true;
+  place_node();
   return out;
 }
 
+std::vector<ValueId> Edit::add(const OpDef& op, std::string name, std::vector<ValueId> in, Attributes attributes,
+                               std::vector<std::string> output_names) {
+  for (auto& v : in) v = resolve(v);
+  for (auto& n : output_names)
+    if (!n.empty()) n = builder_.unique(n);
+  auto out = builder_.add(op, std::move(name), std::move(in), std::move(attributes), output_names);
+  place_node();
+  return out;
+}
+
+void Edit::place_node() {
+  place_.push_back(anchor_);
+  erased_.push_back(0);
+  changed_ = true;
+}
+
 ValueId Edit::constant(Tensor value) { return builder_.constant(std::move(value)); }
+
+ValueId Edit::constant(Tensor value, const std::string& name) {
+  return builder_.constant(std::move(value), builder_.unique(name));
+}
 
 ValueId Edit::resolve(ValueId v) const {
   while (v != ValueId::none && index(v) < replaced_.size() && replaced_[index(v)] != ValueId::none)

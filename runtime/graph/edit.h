@@ -19,6 +19,10 @@ class Edit : public NodeBuilder {
   void before(NodeId anchor);
   std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes, int outputs) override;
   ValueId constant(Tensor value) override;
+  // With names of their own, made unique.
+  ValueId constant(Tensor value, const std::string& name);
+  std::vector<ValueId> add(const OpDef& op, std::string name, std::vector<ValueId> in, Attributes attributes,
+                           std::vector<std::string> output_names);
   // All nodes that read `old` will read `by`; graph outputs keep their names. Follows earlier replacements.
   void replace(ValueId old, ValueId by);
   void erase(NodeId n);
@@ -32,6 +36,8 @@ class Edit : public NodeBuilder {
   const Tensor* value(ValueId v) const override { return builder_.value(v); }
 
  private:
+  void place_node();
+
   Graph& graph_;
   GraphBuilder builder_;
   std::size_t original_;            // nodes that existed before

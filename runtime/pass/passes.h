@@ -1,0 +1,17 @@
+#pragma once
+// The passes, one file each, and the parts of them that other stages call with more than a graph.
+#include "runtime/pass/pass.h"
+
+namespace tessera {
+
+extern const PassDef remove_dead_pass, fold_constants_pass, inline_branch_pass, drop_identity_pass,
+    merge_constants_pass, merge_duplicates_pass;
+
+// Names of values that must survive a pass because somebody will ask for them.
+using Keep = std::set<std::string, std::less<>>;
+
+// One forward sweep: shapes of all nodes, and the values of those whose inputs are all constant. A constant in `keep`
+// counts as unknown, and a node that computes a value in `keep` stays: so gradients with respect to them can be taken.
+bool fold_constants(Graph& g, const Registry& registry, const Keep& keep = {});
+
+}  // namespace tessera

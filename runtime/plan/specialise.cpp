@@ -1,0 +1,24 @@
+#include "runtime/plan/specialise.h"
+
+namespace tessera {
+namespace {
+
+constexpr std::string_view names[] = {"load", "bind", "fold", "sites", "policy", "fuse", "plan"};
+
+}  // namespace
+
+std::string_view name(Stage s) { return names[static_cast<std::size_t>(s)]; }
+
+std::optional<Stage> stage_from_name(std::string_view text) {
+  for (std::size_t i = 0; i < std::size(names); ++i)
+    if (names[i] == text) return static_cast<Stage>(i);
+  return std::nullopt;
+}
+
+Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry, const PassOptions& options) {
+  if (stage >= Stage::bind) bind_shapes(g, binding);
+  if (stage >= Stage::fold) simplify(g, registry, options);
+  return g;
+}
+
+}  // namespace tessera

@@ -1,0 +1,218 @@
+#include "runtime/train/differentiate.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "runtime/base/nearest.h"
+#include "runtime/graph/build.h"
+#include "runtime/graph/verify.h"
+#include "runtime/op/context.h"
+
+namespace tessera {
+namespace {
+
+// What a gradient rule sees of one node.
+class NodeGradient final : public GradContext {
+ public:
+  NodeGradient(GraphBuilder& build, const Node& node, std::vector<ValueId> dout, std::vector<char> needed)
+      : build_(build),
+        node_(node),
+        attr_(node.op->attributes, node.attributes),
+        dout_(std::move(dout)),
+        needed_(std::move(needed)) {}
+
+  std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes,
+                             int outputs) override {
+    return build_.nodes(op, std::move(in), std::move(attributes), outputs);
+  }
+  ValueId constant(Tensor value) override { return build_.constant(std::move(value)); }
+  DType dtype(ValueId v) const override { return build_.dtype(v); }
+  const Shape* shape(ValueId v) const override { return build_.shape(v); }
+  const Tensor* value(ValueId v) const override { return build_.value(v); }
+
+  const AttributeReader& attr() const override { return attr_; }
+  int inputs() const override { return static_cast<int>(node_.in.size()); }
+  int outputs() const override { return static_cast<int>(node_.out.size()); }
+  bool has(int i) const override { return i < inputs() && in(i) != ValueId::none; }
+  bool needs(int i) const override { return i < inputs() && needed_[static_cast<std::size_t>(i)]; }
+  ValueId in(int i) const override { return node_.in.at(static_cast<std::size_t>(i)); }
+  ValueId out(int i) const override { return node_.out.at(static_cast<std::size_t>(i)); }
+  bool has_dout(int i) const override { return i < outputs() && dout_[static_cast<std::size_t>(i)] != ValueId::none; }
+  ValueId dout(int i) override;
+
+ private:
+  GraphBuilder& build_;
+  const Node& node_;
+  const AttributeReader attr_;
+  std::vector<ValueId> dout_;
+  std::vector<char> needed_;
+};
+
+ValueId zeros_like(NodeBuilder& build, ValueId v) {
+  return build.node("ConstantOfShape", {build.ints(*build.shape(v))}, {{"value", Tensor::zeros(build.dtype(v), {1})}});
+}
+
+ValueId NodeGradient::dout(int i) {
+  ValueId& d = dout_.at(static_cast<std::size_t>(i));
+  if (d == ValueId::none) d = zeros_like(*this, out(i));
+  return d;
+}
+
+// Sums a gradient over the axes along which `shape` was broadcast.
+ValueId reduced(NodeBuilder& build, ValueId d, const Shape& shape) {
+  const Shape from = *build.shape(d);
+  if (from == shape) return d;
+  check(broadcasts_to(shape, from), Code::internal, "the gradient has shape ", from, ", its input ", shape);
+  Axes axes;
+  const std::size_t added = from.size() - shape.size();
+  for (std::size_t a = 0; a < from.size(); ++a)
+    if (a < added || (shape[a - added] == 1 && from[a] != 1)) axes.push_back(static_cast<std::int64_t>(a));
+  if (!axes.empty()) d = build.node("ReduceSum", {d, build.ints(axes)}, {{"keepdims", std::int64_t{0}}});
+  return *build.shape(d) == shape ? d : build.node("Reshape", {d, build.ints(shape)}, {{"allowzero", std::int64_t{1}}});
+}
+
+class Differentiation {
+ public:
+  Differentiation(const Graph& g, const Registry& registry)
+      : forward_(g), graph_(g), build_(graph_, registry), depends_(g.values.size()), parts_(g.values.size()) {}
+
+  Gradients run(const std::string& output, const std::vector<std::string>& wrt) {
+    const ValueId y = find(output);
+    std::vector<ValueId> wanted;
+    std::unordered_set<std::string> names;
+    for (const auto& name : wrt) {
+      check(names.insert(name).second, "the gradient with respect to '", name, "' is asked for twice");
+      wanted.push_back(find(name));
+      depends_[index(wanted.back())] = 1;
+    }
+    mark_dependent();
+    const std::string seed = add_seed(y, output);
+    for (std::size_t n = forward_.nodes.size(); n-- > 0;) visit(forward_.nodes[n]);
+    for (std::size_t i = 0; i < wrt.size(); ++i) {
+      build_.name_nodes("d." + wrt[i]);
+      const ValueId d = sum(wanted[i]);
+      build_.output("d." + wrt[i], d != ValueId::none ? d : zeros_like(build_, wanted[i]));
+    }
+    verify(graph_);
+    return {std::move(graph_), seed};
+  }
+
+ private:
+  bool is_float(ValueId v) const { return dtypes::floats.has(forward_.at(v).dtype); }
+
+  ValueId find(const std::string& name) const {
+    const auto v = find_value(name);
+    check(v.has_value(), "the graph has no value '", name, "'", did_you_mean(name, known_names()));
+    check(is_float(*v), "gradients are of floats; '", name, "' is ", forward_.at(*v).dtype);
+    check(forward_.at(*v).shape.has_value(), Code::unsupported, "the shape of '", name,
+          "' is known during the run only");
+    return *v;
+  }
+  std::optional<ValueId> find_value(const std::string& name) const {
+    for (const auto& o : forward_.outputs)
+      if (o.name == name) return o.value;
+    for (std::size_t v = 0; v < forward_.values.size(); ++v)
+      if (forward_.values[v].name == name) return static_cast<ValueId>(v);
+    return std::nullopt;
+  }
+  std::vector<std::string> known_names() const {
+    std::vector<std::string> names;
+    for (const auto& v : forward_.values) names.push_back(v.name);
+    for (const auto& o : forward_.outputs) names.push_back(o.name);
+    return names;
+  }
+
+  // Forward: which values a wanted one can change. Integers and operators without derivative end the path.
+  void mark_dependent() {
+    for (const auto& n : forward_.nodes) {
+      const bool reached =
+          std::any_of(n.in.begin(), n.in.end(), [&](ValueId v) { return v != ValueId::none && depends_[index(v)]; });
+      if (!reached || n.op->gradient.is(no_gradient)) continue;
+      for (const auto v : n.out)
+        if (v != ValueId::none && is_float(v)) depends_[index(v)] = 1;
+    }
+  }
+
+  std::string add_seed(ValueId y, const std::string& output) {
+    const Shape& shape = *forward_.at(y).shape;
+    const DType dtype = forward_.at(y).dtype;
+    if (count(shape) == 1) {
+      parts_[index(y)] = {build_.constant(Tensor::scalar(dtype, 1).reshaped(shape))};
+      return {};
+    }
+    const std::string name = "d." + output;
+    SymbolicShape declared;
+    for (const auto d : shape) declared.push_back({d, {}});
+    parts_[index(y)] = {build_.input(name, dtype, std::move(declared))};
+    return name;
+  }
+
+  // The gradient of v: the sum of what its readers gave. None when there is nothing.
+  ValueId sum(ValueId v) {
+    auto& parts = parts_[index(v)];
+    if (parts.empty()) return ValueId::none;
+    ValueId total = parts[0];
+    for (std::size_t i = 1; i < parts.size(); ++i) total = build_.node("Add", {total, parts[i]});
+    parts = {total};
+    return total;
+  }
+
+  void visit(const Node& n) {
+    std::vector<char> needed;
+    bool any = false;
+    for (const auto v : n.in) {
+      needed.push_back(v != ValueId::none && depends_[index(v)]);
+      any |= needed.back() != 0;
+    }
+    if (!any) return;
+    build_.name_nodes("d." + n.name, n.scope);
+    std::vector<ValueId> dout;
+    bool reached = false;
+    for (const auto v : n.out) {
+      dout.push_back(v != ValueId::none && depends_[index(v)] ? sum(v) : ValueId::none);
+      reached |= dout.back() != ValueId::none;
+    }
+    if (!reached) return;
+    try {
+      differentiate_node(n, std::move(dout), std::move(needed));
+    } catch (Error& e) {
+      throw e.in(concat("the gradient of ", describe(n)));
+    }
+  }
+
+  void differentiate_node(const Node& n, std::vector<ValueId> dout, std::vector<char> needed) {
+    check(n.op->gradient && !n.op->gradient.is(gradient_missing), Code::unsupported, "gradient of '", n.op->name,
+          "' is not written");
+    for (const auto& values : {n.in, n.out})
+      for (const auto v : values)
+        check(v == ValueId::none || forward_.at(v).shape, Code::unsupported,
+              "a gradient needs shapes known beforehand; '", v == ValueId::none ? "" : forward_.at(v).name,
+              "' has one during the run only");
+    NodeGradient context(build_, n, std::move(dout), needed);
+    const auto gradients = n.op->gradient(context);
+    check(gradients.size() <= n.in.size(), Code::internal, "the rule returns ", gradients.size(), " gradients for ",
+          n.in.size(), " inputs");
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i] == ValueId::none || !needed[i]) continue;
+      const Value& x = forward_.at(n.in[i]);
+      ValueId d = reduced(build_, gradients[i], *x.shape);
+      if (build_.dtype(d) != x.dtype) d = build_.node("Cast", {d}, {{"to", static_cast<std::int64_t>(x.dtype)}});
+      parts_[index(n.in[i])].push_back(d);
+    }
+  }
+
+  const Graph& forward_;
+  Graph graph_;
+  GraphBuilder build_;
+  std::vector<char> depends_;                // of forward values: can a wanted value change it?
+  std::vector<std::vector<ValueId>> parts_;  // of forward values: gradients to be summed
+};
+
+}  // namespace
+
+Gradients differentiate(const Graph& g, const std::string& output, const std::vector<std::string>& wrt,
+                        const Registry& registry) {
+  return Differentiation(g, registry).run(output, wrt);
+}
+
+}  // namespace tessera
