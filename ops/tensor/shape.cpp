@@ -40,6 +40,7 @@ extern constinit const OpDef op_shape = define({
                    {"end", AttributeType::integer, {}, "axis after the last; default: the rank"}},
     .types = {{"T", dtypes::all}},
     .shape = shape,
+    .shape_only = true,
     .kernel = kernel,
     .gradient = no_gradient,
     .examples = {"{{1, 2, 3}} -> i64{1, 3}", "{{1, 2, 3}}; start=-1 -> i64{3}",

@@ -18,6 +18,7 @@ extern constinit const OpDef op_size = define({
     .outputs = {{"size", "i64", "scalar"}},
     .types = {{"T", dtypes::all}},
     .shape = shape,
+    .shape_only = true,
     .kernel = kernel,
     .gradient = no_gradient,
     .examples = {"{{1, 2, 3}} -> i64 3", "5 -> i64 1", "f32[0x4]{} -> i64 0"},

@@ -12,8 +12,8 @@ class Symbols {
  public:
   void set(const std::string& symbol, std::int64_t size, const std::string& where) {
     const auto [at, fresh] = known_.try_emplace(symbol, size, where);
-    check(fresh || at->second.first == size, "'", symbol, "' is ", size, " (", where, ") and ", at->second.first, " (",
-          at->second.second, ") at once; equal names mean equal sizes");
+    check(fresh || at->second.first == size, "'", symbol, "' is ", at->second.first, " (", at->second.second, ") and ",
+          size, " (", where, "); equal names mean equal sizes");
   }
   const std::int64_t* find(const std::string& symbol) const {
     const auto at = known_.find(symbol);
