@@ -14,9 +14,8 @@ inline std::int64_t normal_index(std::int64_t i, std::int64_t size) {
 }
 
 // Offset in elements of the index tuple `at` (one index per stride) under `dims`.
-template <class Index>
-std::int64_t tuple_offset(const Index* at, std::span<const std::int64_t> dims, std::span<const std::int64_t> strides,
-                          std::size_t n) {
+inline std::int64_t tuple_offset(const std::int64_t* at, std::span<const std::int64_t> dims,
+                                 std::span<const std::int64_t> strides, std::size_t n) {
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < n; ++i) offset += normal_index(at[i], dims[i]) * strides[i];
   return offset;
