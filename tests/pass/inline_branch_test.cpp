@@ -1,0 +1,90 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/graph/print.h"
+#include "runtime/graph/verify.h"
+#include "runtime/op/context.h"
+#include "runtime/pass/passes.h"
+#include "tests/support/interpret.h"
+#include "tests/support/small_graph.h"
+
+namespace tessera {
+namespace {
+
+// If as operators see it: a condition, then what the branches capture.
+const OpDef choice{.name = "If",
+                   .inputs = {{"cond", "bool", ""}, {"captured", "V", "", Presence::variadic, true}},
+                   .outputs = {{"outputs", "T", "", Presence::variadic, true}},
+                   .attributes = {{"then_branch", AttributeType::graph, required, ""},
+                                  {"else_branch", AttributeType::graph, required, ""}},
+                   .types = {{"V", dtypes::all}, {"T", dtypes::all}},
+                   .dtype =
+                       [](const AttributeReader& a, std::span<const DType>, std::span<DType> out) {
+                         const auto types = a.graph("then_branch").output_dtypes();
+                         std::copy_n(types.begin(), out.size(), out.begin());
+                       },
+                   .late = true,
+                   .kernel =
+                       [](const KernelContext& k) {
+                         std::vector<Tensor> in;
+                         for (int i = 1; i < k.inputs(); ++i) in.push_back(k.in(i));
+                         auto out = k.run(k.attr.graph(k.in(0).read<bool>()[0] ? "then_branch" : "else_branch"), in);
+                         for (std::size_t i = 0; i < out.size(); ++i) k.give(static_cast<int>(i), out[i]);
+                       }};
+
+// h = relu(x + 1), or x itself, where x is what the branch captures; the second output is a constant.
+std::shared_ptr<const GraphBody> branch(bool then) {
+  SmallGraph b;
+  const auto x = b.input("x", {2});
+  b.output("h", then ? b.named("relu", "Relu", {b.named("sum", "Add", {x, b.weight("one", "{1, 1}")})}) : x);
+  b.output("k", b.weight("k", then ? "1" : "2"));
+  return std::make_shared<GraphBody>(b.g);
+}
+
+Graph example(const char* condition) {
+  SmallGraph e;
+  const auto x = e.input("x", {2});
+  const auto c = condition ? e.constant(condition) : e.input("c", {}, DType::boolean);
+  const auto out = e.build.add(choice, "if", {c, e.named("in", "Relu", {x})},
+                               {{"then_branch", branch(true)}, {"else_branch", branch(false)}}, {"h", "k"});
+  e.output("y", e.named("last", "Add", {out[0], out[1]}));
+  e.output("h", out[0]);
+  return e.g;
+}
+
+TEST(InlineBranch, writes_the_branch_it_takes) {
+  const Tensor x = tensor_from_text("{-3, 2}");
+  for (const char* condition : {"bool{true}", "bool false"}) {
+    const Graph before = example(condition);
+    Graph after = before;
+    EXPECT_TRUE(inline_branch_pass.run(after, builtin_registry()));
+    verify(after);
+    EXPECT_FALSE(inline_branch_pass.run(after, builtin_registry()));
+    for (const auto& n : after.nodes) EXPECT_NE(n.op->name, "If");
+    const auto expected = interpret(before, {&x, 1}), got = interpret(after, {&x, 1});
+    for (std::size_t o = 0; o < got.size(); ++o) EXPECT_TRUE(same_bits(expected[o], got[o])) << to_text(after);
+  }
+}
+
+TEST(InlineBranch, keeps_names_one_can_find) {
+  Graph g = example("bool true");
+  simplify(g, builtin_registry());
+  EXPECT_EQ(to_text(g), R"(input   x: f32[2]
+in: f32[2] = Relu(x)  # in
+if/sum: f32[2] = Add(in, f32{1, 1})  # sum
+h: f32[2] = Relu(if/sum)  # relu
+last: f32[2] = Add(h, f32 1)  # last
+output  y = last
+output  h = h
+)");
+}
+
+TEST(InlineBranch, leaves_what_is_decided_during_the_run) {
+  Graph g = example(nullptr);
+  EXPECT_FALSE(inline_branch_pass.run(g, builtin_registry()));
+  simplify(g, builtin_registry());
+  EXPECT_EQ(g.nodes[1].op->name, "If");
+}
+
+}  // namespace
+}  // namespace tessera
