@@ -12,7 +12,7 @@
 namespace tessera {
 
 Bytes Bytes::map(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
   check(fd >= 0, "cannot open '", path, "': ", std::strerror(errno));
   struct stat info {};
   const bool known = ::fstat(fd, &info) == 0;
