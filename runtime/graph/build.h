@@ -31,6 +31,8 @@ class GraphBuilder : public NodeBuilder {
   void output(std::string name, ValueId v);
   // `name`, or `name`.N when a value has it already; taken from now on.
   std::string unique(const std::string& name);
+  // Keeps `name` for a value to come: generated names avoid it.
+  void reserve(const std::string& name) { names_.insert(name); }
 
   DType dtype(ValueId v) const override { return graph.at(v).dtype; }
   const Shape* shape(ValueId v) const override {
