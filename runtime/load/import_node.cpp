@@ -1,0 +1,153 @@
+// One node of the file: constants are read, older versions adapted, expansions written out.
+#include <algorithm>
+
+#include "runtime/load/attribute_proto.h"
+#include "runtime/load/import.h"
+#include "runtime/load/module_path.h"
+#include "runtime/op/context.h"
+
+namespace tessera {
+namespace {
+
+using onnx::AttributeProto;
+using onnx::NodeProto;
+
+std::string unique_name(std::unordered_set<std::string>& taken, const std::string& name) {
+  if (taken.insert(name).second) return name;
+  for (std::size_t i = 1;; ++i)
+    if (auto other = concat(name, ".", i); taken.insert(other).second) return other;
+}
+
+// Frames are added once, by whoever knows the node first.
+void add_frame(Error& e, const std::string& frame) {
+  if (std::string_view(e.what()).find("in " + frame) == std::string_view::npos) e.in(frame);
+}
+
+}  // namespace
+
+void Importer::node(Scope& scope, const NodeProto& proto) {
+  const std::string own = proto.name().empty() ? concat(proto.op_type(), "_", scope.node_names.size()) : proto.name();
+  const std::string name = unique_name(scope.node_names, scope.node_path + own);
+  try {
+    check(proto.op_type().size() <= 256 && proto.domain().size() <= 256,
+          "the operator's name is longer than 256 characters");
+    const std::string& domain = plain_domain(proto.domain());
+    scope.build.name_nodes(name, module_path(proto, scope.module, own));
+    if (domain.empty() && proto.op_type() == "Constant") return constant_node(scope, proto);
+    const OpDef* op = registry_.find(domain, proto.op_type());
+    if (const auto* function = op ? nullptr : functions_.find(proto)) return call(scope, proto, *function, name);
+    const auto version = scope.opsets.find(domain);
+    if (!op) try {
+        registry_.at(domain, proto.op_type());
+      } catch (Error& e) {
+        const std::string shown = domain.empty() ? "ai.onnx" : domain;
+        throw version == scope.opsets.end() ? e.hint(concat("the model does not import '", shown, "'"))
+                                            : e.hint(concat("the model imports ", shown, " version ", version->second));
+      }
+    check(version != scope.opsets.end(), "the model does not say which version of '",
+          domain.empty() ? "ai.onnx" : domain, "' it uses");
+    operator_node(scope, proto, *op, name);
+  } catch (Error& e) {
+    add_frame(e, concat("node '", name, "' (", proto.op_type().substr(0, 256), ")"));
+    throw;
+  }
+}
+
+void Importer::operator_node(Scope& scope, const NodeProto& proto, const OpDef& op, std::string name) {
+  const int outputs = count_named(proto.output());
+  std::vector<bool> wanted;
+  for (int i = 0; i < outputs; ++i) wanted.push_back(!proto.output(i).empty());
+  const auto version = static_cast<int>(std::min<std::int64_t>(scope.opsets.at(std::string(op.domain)), 1 << 30));
+  RewriteContext c{scope.build,       version, inputs(scope, proto), attributes(scope, proto), outputs,
+                   std::move(wanted), {}};
+  bodies(scope, proto, name, c.in, c.attributes);
+  if (outputs == 0) return;  // computes nothing that anyone could read
+  const std::size_t fresh = scope.build.graph.values.size();
+  for (const auto& adaptation : op.adapt)
+    if (c.result.empty() && version < adaptation.below) adaptation.rewrite(c);
+  if (c.result.empty() && op.expand) {
+    op.expand(c);
+    check(!c.result.empty(), Code::internal, op.name, " expands to nothing");
+  }
+  if (c.result.empty()) {
+    std::vector<std::string> names;
+    for (int i = 0; i < outputs; ++i) {
+      const std::string& output = proto.output(i);
+      const bool plain = output.empty() || scope.value_path.empty();
+      names.push_back(plain ? output : scope.build.unique(scope.value_path + output));
+    }
+    c.result = scope.build.add(op, std::move(name), std::move(c.in), std::move(c.attributes), names);
+    for (int i = 0; i < outputs; ++i)
+      if (!proto.output(i).empty()) define(scope, proto.output(i), c.result[static_cast<std::size_t>(i)]);
+    return;
+  }
+  adopt(scope, proto, c.result, fresh);
+}
+
+// The node's outputs are values that others made. Those made for this node (from `fresh` on) take the names of the
+// file.
+void Importer::adopt(Scope& scope, const NodeProto& proto, std::span<const ValueId> results, std::size_t fresh) {
+  const int outputs = count_named(proto.output());
+  for (int i = 0; i < outputs; ++i) {
+    const std::string& name = proto.output(i);
+    if (name.empty()) continue;
+    check(static_cast<std::size_t>(i) < results.size() && results[static_cast<std::size_t>(i)] != ValueId::none,
+          Code::unsupported, "output ", i, " ('", name, "') is not computed");
+    const ValueId v = results[static_cast<std::size_t>(i)];
+    define(scope, name, v);
+    const bool first = std::find(results.begin(), results.begin() + i, v) == results.begin() + i;
+    if (index(v) >= fresh && first)
+      scope.build.graph.at(v).name = scope.value_path.empty() ? name : scope.build.unique(scope.value_path + name);
+  }
+}
+
+void Importer::constant_node(Scope& scope, const NodeProto& proto) {
+  check(count_named(proto.output()) <= 1 && proto.input_size() == 0, "Constant has no inputs and one output");
+  const Attributes given = attributes(scope, proto);
+  check(given.size() == 1, "Constant needs exactly one attribute, got ", given.size());
+  if (count_named(proto.output()) == 0) return;
+  struct {
+    Tensor operator()(std::int64_t v) const { return Tensor::scalar(v); }
+    Tensor operator()(float v) const { return Tensor::scalar(v); }
+    Tensor operator()(const Tensor& v) const { return v; }
+    Tensor operator()(const std::vector<std::int64_t>& v) const { return Tensor::vector<std::int64_t>(v); }
+    Tensor operator()(const std::vector<float>& v) const { return Tensor::vector<float>(v); }
+    Tensor operator()(const std::string&) const { return none(); }
+    Tensor operator()(const std::vector<std::string>&) const { return none(); }
+    Tensor operator()(const std::shared_ptr<const Subgraph>&) const { return none(); }
+    static Tensor none() { throw Error(Code::unsupported, "constants of strings are not supported"); }
+  } read;
+  const std::string& name = proto.output(0);
+  const std::string full = scope.value_path.empty() ? name : scope.build.unique(scope.value_path + name);
+  define(scope, name, scope.build.constant(std::visit(read, given.begin()->second), full));
+}
+
+// All but graphs, which `bodies` reads. References to the attributes of the enclosing function are followed.
+Attributes Importer::attributes(Scope& scope, const NodeProto& proto) {
+  Attributes attributes;
+  std::unordered_set<std::string_view> names;
+  for (const auto& a : proto.attribute()) {
+    check(names.insert(a.name()).second, "attribute '", a.name(), "' is given twice");
+    const AttributeProto* given = &a;
+    if (!a.ref_attr_name().empty()) {
+      check(scope.bindings != nullptr, "attribute '", a.name(), "' refers to '", a.ref_attr_name(),
+            "' of a function, but stands outside of one");
+      const auto it = scope.bindings->find(a.ref_attr_name());
+      if (it == scope.bindings->end()) continue;  // not given by the call: as if it were not there
+      given = &it->second;
+    }
+    if (kind_of(*given) == AttributeProto::GRAPH) continue;
+    attributes.emplace(a.name(), to_attribute(*given, tensors_));
+  }
+  return attributes;
+}
+
+std::vector<ValueId> Importer::inputs(Scope& scope, const NodeProto& proto) {
+  std::vector<ValueId> in;
+  const int count = count_named(proto.input());
+  in.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) in.push_back(lookup(scope, proto.input(i)));
+  return in;
+}
+
+}  // namespace tessera
