@@ -2,15 +2,17 @@
 
 namespace tessera {
 namespace {
+
 void kernel(const KernelContext& k) {
   map2<Numeric, bool>(k, [](auto a, auto b) { return a > b; });
 }
+
 }  // namespace
 
 extern constinit const OpDef op_greater = define({
     .name = "Greater",
     .since = 13,
-    .doc = "C = A > B, elementwise with broadcasting.",
+    .doc = "C = A > B, elementwise with broadcasting. False where either is NaN.",
     .source = "ONNX Greater-13",
     .inputs = {{"A", "T", "any shape"}, {"B", "T", "broadcasts with A"}},
     .outputs = {{"C", "bool", "the broadcast shape"}},
@@ -19,7 +21,8 @@ extern constinit const OpDef op_greater = define({
     .pointwise = true,
     .kernel = kernel,
     .gradient = no_gradient,
-    .examples = {"{1, 2}; {2, 1} -> bool{false, true}"},
+    .examples = {"{1, 2}; {2, 1} -> bool{false, true}",
+                 "i64{{1}, {2}}; i64{1, 2} -> bool{{false, false}, {true, false}}"},
 });
 
 }  // namespace tessera

@@ -1,0 +1,29 @@
+#include "ops/elementwise.h"
+
+namespace tessera {
+namespace {
+
+void kernel(const KernelContext& k) {
+  map2<Types<bool>>(k, [](auto a, auto b) { return static_cast<bool>(a | b); });
+}
+
+}  // namespace
+
+extern constinit const OpDef op_or = define({
+    .name = "Or",
+    .since = 7,
+    .doc = "C = A or B, elementwise with broadcasting.",
+    .source = "ONNX Or-7",
+    .inputs = {{"A", "bool", "any shape"}, {"B", "bool", "broadcasts with A"}},
+    .outputs = {{"C", "bool", "the broadcast shape"}},
+    .types = {},
+    .shape = broadcast_all,
+    .pointwise = true,
+    .in_place = {{0, 0}, {1, 0}},
+    .kernel = kernel,
+    .gradient = no_gradient,
+    .examples = {"bool{false, false, true}; bool{false, true, true} -> bool{false, true, true}",
+                 "bool{{true}, {false}}; bool{true, false} -> bool{{true, true}, {true, false}}"},
+});
+
+}  // namespace tessera
