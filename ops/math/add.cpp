@@ -1,10 +1,11 @@
 #include "ops/elementwise.h"
+#include "ops/integer_math.h"
 
 namespace tessera {
 namespace {
 
 void kernel(const KernelContext& k) {
-  map2<Numeric>(k, [](auto a, auto b) { return a + b; });
+  map2<Numeric>(k, [](auto a, auto b) { return wrapping_add(a, b); });
 }
 
 std::vector<ValueId> gradient(GradContext& g) { return {g.dout(0), g.dout(0)}; }
@@ -24,7 +25,8 @@ extern constinit const OpDef op_add = define({
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,
     .gradient = gradient,
-    .examples = {"{1, 2}; {10, 20} -> {11, 22}", "{{1}, {2}}; {10, 20} -> {{11, 21}, {12, 22}}"},
+    .examples = {"{1, 2}; {10, 20} -> {11, 22}", "{{1}, {2}}; {10, 20} -> {{11, 21}, {12, 22}}",
+                 "i8{127}; i8{1} -> i8{-128}"},
 });
 
 }  // namespace tessera

@@ -1,0 +1,53 @@
+#include "ops/elementwise.h"
+#include "ops/vector_math.h"
+
+namespace tessera {
+namespace {
+
+// f32 is computed in vectors, unless an angle of the block is too large for them (or is no number).
+template <class T>
+void sin_values(const T* x, T* y, std::int64_t n) {
+  if constexpr (!std::is_same_v<T, double>) {
+    bool small = true;
+#pragma omp simd reduction(&& : small)
+    for (std::int64_t i = 0; i < n; ++i)
+      small = small && std::abs(static_cast<float>(x[i])) <= vector_math::largest_angle;
+    if (small) {
+#pragma omp simd
+      for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(vector_math::sin_quarter(static_cast<float>(x[i]), 0));
+      return;
+    }
+  }
+  for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(std::sin(static_cast<Compute<T>>(x[i])));
+}
+
+void kernel(const KernelContext& k) {
+  with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
+    const T* x = k.in(0).template read<T>().data();
+    T* y = k.out(0).template write<T>().data();
+    run_parallel(k.in(0).size(), 4096,
+                 [=](std::int64_t begin, std::int64_t end) { sin_values(x + begin, y + begin, end - begin); });
+  });
+}
+
+std::vector<ValueId> gradient(GradContext& g) { return {g.node("Mul", {g.dout(0), g.node("Cos", {g.in(0)})})}; }
+
+}  // namespace
+
+extern constinit const OpDef op_sin = define({
+    .name = "Sin",
+    .since = 22,
+    .doc = "Y = sin X, elementwise; X in radians.",
+    .source = "ONNX Sin-22",
+    .inputs = {{"input", "T", "any shape"}},
+    .outputs = {{"output", "T", "shape of input"}},
+    .types = {{"T", dtypes::floats}},
+    .shape = same_as_input,
+    .pointwise = true,
+    .in_place = {{0, 0}},
+    .kernel = kernel,
+    .gradient = gradient,
+    .examples = {"{0, 0.5, -2, 100} -> {0, 0.4794255, -0.9092974, -0.50636564}"},
+});
+
+}  // namespace tessera
