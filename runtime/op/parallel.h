@@ -25,7 +25,27 @@ class LoopBody {
 // Calls body(begin, end) for the chunks [0,grain), [grain,2 grain), ... of [0,n), on the threads of the calling task's
 // arena, in any order. Chunks depend on n and grain only. Isolated: a thread that waits here starts no other node of
 // the graph, so scratch kept per thread stays valid. A single chunk runs on the caller at once. Exceptions of body
-// propagate; a cancelled run skips chunks not yet begun (and the run then fails, its outputs are not seen).
+// propagate; in a run that is stopped, Error(run_time) is thrown before the next chunk, so a kernel never goes on with
+// half a result.
 void run_parallel(std::int64_t n, std::int64_t grain, LoopBody body);
+
+// How the loops that a thread starts behave. The executor sets it around each step.
+struct LoopControl {
+  bool serial = false;                         // chunks run on the calling thread, in order
+  bool (*stopped)(const void* run) = nullptr;  // asked before each chunk, on any thread; null: never
+  const void* run = nullptr;
+};
+
+// Applies a LoopControl to the calling thread until destroyed; the former one is then back.
+class LoopScope {
+ public:
+  explicit LoopScope(const LoopControl& control);
+  ~LoopScope();
+  LoopScope(const LoopScope&) = delete;
+  LoopScope& operator=(const LoopScope&) = delete;
+
+ private:
+  LoopControl former_;
+};
 
 }  // namespace tessera
