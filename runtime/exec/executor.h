@@ -4,39 +4,25 @@
 #include <vector>
 
 #include "runtime/exec/cancel.h"
+#include "runtime/exec/frame.h"
 #include "runtime/exec/observer.h"
-#include "runtime/plan/plan.h"
+#include "runtime/exec/workers.h"
 
 namespace tessera {
-
-// One run's slots and memory. Reused between runs of the same plan; used by one run at a time.
-class Frame;
 
 struct ExecuteOptions {
   Observer* observer = nullptr;
   const Cancellation* cancellation = nullptr;
   Deadline deadline;
+  SubgraphRunner* subgraphs = nullptr;  // for If; without one such a node is an error
+  bool ordered = false;                 // steps in order on the calling thread; loops in kernels use all threads
 };
-
-// The threads a session runs on: one task arena, whose workers call oneDNN with one thread each.
-class Workers {
- public:
-  explicit Workers(int threads);  // 0: as many as the process may use
-  ~Workers();
-  int threads() const;
-  struct State;
-  State& state() const { return *state_; }
-
- private:
-  std::unique_ptr<State> state_;
-};
-
-std::shared_ptr<Frame> make_frame(std::shared_ptr<const Plan> plan);
 
 // Runs the plan once. `inputs` are in the order of plan->graph.inputs, with the plan's types and shapes. Outputs are in
 // the order of graph.outputs and belong to the caller. Small plans run on the calling thread; others as tasks, a
-// finished step running its first ready successor itself. Errors of kernels get the node's name; run_time when
-// cancelled, past the deadline or out of memory. After an error the frame may be used again.
+// finished step running its first ready successor itself. With one worker everything runs on the calling thread. Errors
+// of kernels get the node's name; run_time when cancelled, past the deadline or out of memory. After an error the frame
+// may be used again.
 std::vector<Tensor> execute(Frame& frame, std::span<const Tensor> inputs, const Workers& workers,
                             const ExecuteOptions& options = {});
 

@@ -19,6 +19,7 @@ Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& 
                   const PassOptions& options = {});
 
 // All arrows.
-Plan specialise(Graph g, const Binding& binding, const Registry& registry, const PassOptions& options = {});
+Plan specialise(Graph g, const Binding& binding, const Registry& registry, const PassOptions& options = {},
+                const PlanOptions& plan_options = {});
 
 }  // namespace tessera

@@ -22,14 +22,21 @@
 namespace [[gnu::visibility("default")]] tessera {
 
 struct Graph;
+struct Plan;
 
 using NamedTensors = std::map<std::string, Tensor>;
 
 struct SessionOptions {
   int threads = 0;                                     // 0: all the process may use
   std::set<std::string, std::less<>> disabled_passes;  // by name, see `tessera inspect --passes`
+<<<<<<< HEAD
   std::size_t plan_limit = 16;   // plans kept, one per set of input shapes; least recently used go
   std::size_t memory_limit = 0;  // bytes of arena and outputs one run may take; 0: no limit
+=======
+  std::size_t plan_limit = 16;  // plans kept, one per set of input shapes; least recently used go
+  std::size_t memory_limit =
+      0;  // bytes of arena and outputs one run may take; 0: no limit. Without what late steps take
+>>>>>>> 88a0ea4 (Execute plans and run models through Session)
 };
 
 struct RunOptions {
@@ -51,7 +58,7 @@ class Session {
   // Opens a model file. Weights are mapped, not read; no plan is made before the first run.
   static Session open(const std::string& path, SessionOptions options = {});
   Session(Graph graph, SessionOptions options);
-  Session(Session&&) noexcept;
+  Session(Session &&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
@@ -64,8 +71,12 @@ class Session {
   // else may be. Inputs are not changed and not copied; outputs are fresh. The first run with new shapes makes a plan.
   NamedTensors run(const NamedTensors& inputs, const RunOptions& options = {});
 
+  // What a run with these inputs does: steps, memory, cost. Made now when it is not there yet. (plan/plan.h)
+  std::shared_ptr<const Plan> plan(const NamedTensors& inputs);
   // Bytes of arena a run with these input shapes needs.
   std::size_t arena_bytes(const NamedTensors& inputs);
+  // How many plans are kept at the moment.
+  std::size_t plans() const;
 
  private:
   struct State;

@@ -1,0 +1,123 @@
+#include "runtime/exec/executor.h"
+
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
+
+#include "runtime/exec/run.h"
+
+namespace tessera {
+namespace {
+
+constexpr double tiny_step_ns = 3000;  // runs at once on the thread that made it ready
+constexpr double queue_ns = 20000;     // of tiny steps that one thread keeps to itself
+
+// Runs steps as tasks, each when all it waits for has finished.
+class TaskRun {
+ public:
+  explicit TaskRun(Run& run) : run_(run) {
+    for (std::size_t s = 0; s < run.steps().size(); ++s)
+      run.frame().waiting(s).store(run.steps()[s].waits_for, std::memory_order_relaxed);
+  }
+
+  void operator()() {
+    std::vector<std::int32_t> ready;
+    for (std::size_t s = 0; s < run_.steps().size(); ++s)
+      if (run_.steps()[s].waits_for == 0) ready.push_back(static_cast<std::int32_t>(s));
+    // A waiting thread takes steps of this run, or of another run of the session, but nothing from inside a kernel.
+    start(std::move(ready));
+    group_.wait();
+  }
+
+ private:
+  double cost(std::int32_t s) const { return run_.steps()[static_cast<std::size_t>(s)].cost; }
+  void spawn(std::vector<std::int32_t> steps) {
+    group_.run([this, steps = std::move(steps)] { follow(steps); });
+  }
+
+  // Spawns heavy steps and, together, the tiny ones.
+  void start(std::vector<std::int32_t> ready) {
+    std::vector<std::int32_t> tiny;
+    for (std::size_t i = ready.size(); i-- > 0;)  // a thread takes its latest task first
+      if (cost(ready[i]) < tiny_step_ns)
+        tiny.push_back(ready[i]);
+      else
+        spawn({ready[i]});
+    if (!tiny.empty()) spawn(std::move(tiny));
+  }
+
+  // Runs these steps and what they make ready: tiny ones at once, then one heavy one; other heavy ones become tasks.
+  void follow(std::vector<std::int32_t> mine) {
+    std::int32_t heavy = -1;
+    double queued = 0;
+    for (const auto s : mine) queued += cost(s);
+    while (!mine.empty() || heavy >= 0) {
+      if (heavy >= 0 && !mine.empty()) {
+        spawn({heavy});
+        heavy = -1;
+      }
+      if (queued > queue_ns && mine.size() > 1) queued -= share(mine);
+      std::int32_t s = heavy;
+      heavy = -1;
+      if (s < 0) {
+        s = mine.back();
+        mine.pop_back();
+        queued -= cost(s);
+      }
+      if (!run_.step(static_cast<std::size_t>(s))) return;
+      for (const auto n : run_.steps()[static_cast<std::size_t>(s)].next) {
+        if (run_.frame().waiting(static_cast<std::size_t>(n)).fetch_sub(1, std::memory_order_acq_rel) > 1) continue;
+        if (cost(n) < tiny_step_ns) {
+          mine.push_back(n);
+          queued += cost(n);
+        } else if (heavy < 0) {
+          heavy = n;
+        } else {
+          spawn({n});
+        }
+      }
+    }
+  }
+
+  // Leaves the older half of the queue to another thread; returns its cost.
+  double share(std::vector<std::int32_t>& mine) {
+    const auto half = mine.begin() + static_cast<std::ptrdiff_t>(mine.size() / 2);
+    std::vector<std::int32_t> other(mine.begin(), half);
+    mine.erase(mine.begin(), half);
+    double given = 0;
+    for (const auto s : other) given += cost(s);
+    spawn(std::move(other));
+    return given;
+  }
+
+  Run& run_;
+  tbb::task_group group_;
+};
+
+void run_steps(Frame& frame, const Workers& workers, const ExecuteOptions& options) {
+  const Plan::Mode mode = frame.plan().mode;
+  if (mode == Plan::Mode::inline_steps) return Run(frame, options, true).in_order();
+  if (options.ordered) return Run(frame, options, workers.threads() == 1).in_order();
+  workers.run([&] {
+    Run run(frame, options, workers.threads() == 1);
+    if (mode == Plan::Mode::ordered || workers.threads() == 1) return run.in_order();
+    TaskRun{run}();
+    run.rethrow();
+  });
+}
+
+struct EndOfRun {
+  Frame& frame;
+  ~EndOfRun() { frame.end(); }
+};
+
+}  // namespace
+
+std::vector<Tensor> execute(Frame& frame, std::span<const Tensor> inputs, const Workers& workers,
+                            const ExecuteOptions& options) {
+  const EndOfRun end{frame};
+  frame.begin(inputs, options.subgraphs);
+  run_steps(frame, workers, options);
+  return frame.finish();
+}
+
+}  // namespace tessera

@@ -1,0 +1,58 @@
+#include "runtime/exec/workers.h"
+
+#include <omp.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/info.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_scheduler_observer.h>
+#include <optional>
+
+#include "runtime/base/error.h"
+#include "runtime/op/parallel.h"
+
+namespace tessera {
+namespace {
+
+constexpr int most_threads = 1024;
+
+// oneDNN asks OpenMP for its threads; the setting belongs to the calling thread.
+class OneOpenMpThread final : public tbb::task_scheduler_observer {
+ public:
+  explicit OneOpenMpThread(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
+  ~OneOpenMpThread() override { observe(false); }
+  void on_scheduler_entry(bool) override { omp_set_num_threads(1); }
+};
+
+}  // namespace
+
+struct Workers::State {
+  int threads;
+  std::optional<tbb::global_control> more_than_cores;
+  std::optional<tbb::task_arena> arena;
+  std::optional<OneOpenMpThread> observer;
+};
+
+Workers::Workers(int threads) : state_(std::make_unique<State>()) {
+  check(threads >= 0 && threads <= most_threads, "threads must be 0 .. ", most_threads, ", got ", threads);
+  const int available = tbb::info::default_concurrency();
+  state_->threads = threads == 0 ? available : threads;
+  if (state_->threads == 1) return;
+  if (state_->threads > available)
+    state_->more_than_cores.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
+  state_->arena.emplace(state_->threads);
+  state_->arena->initialize();
+  state_->observer.emplace(*state_->arena);
+}
+
+Workers::~Workers() = default;
+
+int Workers::threads() const { return state_->threads; }
+
+void Workers::run(const std::function<void()>& work) const {
+  if (state_->arena) return state_->arena->execute(work);
+  omp_set_num_threads(1);
+  const LoopScope serial(LoopControl{.serial = true});
+  work();
+}
+
+}  // namespace tessera

@@ -1,0 +1,136 @@
+#include "runtime/session/session.h"
+
+#include <mutex>
+
+#include "runtime/base/nearest.h"
+#include "runtime/exec/executor.h"
+#include "runtime/load/load.h"
+#include "runtime/plan/specialise.h"
+#include "runtime/session/branches.h"
+#include "runtime/session/plan_cache.h"
+
+namespace tessera {
+
+struct Session::State {
+  State(Graph g, SessionOptions o)
+      : graph(std::move(g)),
+        options(std::move(o)),
+        passes{options.disabled_passes},
+        workers(options.threads),
+        arenas(std::make_shared<ArenaPool>()),
+        plans(options.plan_limit, arenas),
+        branches(builtin_registry(), passes, arenas) {
+    for (const auto& i : graph.inputs) inputs.push_back({graph.at(i.value).name, graph.at(i.value).dtype, i.declared});
+    for (const auto& o : graph.outputs) {
+      std::optional<SymbolicShape> shape;
+      if (const auto& known = graph.at(o.value).shape) {
+        shape.emplace();
+        for (const auto d : *known) shape->push_back({d, {}});
+      }
+      outputs.push_back({o.name, graph.at(o.value).dtype, std::move(shape)});
+    }
+  }
+
+  const Graph graph;
+  const SessionOptions options;
+  const PassOptions passes;
+  const Workers workers;
+  const std::shared_ptr<ArenaPool> arenas;
+  std::vector<PortInfo> inputs, outputs;
+  std::once_flag simplified_once;
+  Graph simplified;  // what does not depend on shapes is folded once, and all plans start from here
+  PlanCache plans;
+  Branches branches;
+
+  std::vector<Tensor> in_order(const NamedTensors& given) const;
+  std::shared_ptr<PlannedRuns> planned(std::span<const Tensor> tensors);
+  Plan make(std::span<const Tensor> tensors);
+  void check_memory(const Plan& plan) const;
+};
+
+// The given tensors in the order of the graph's inputs.
+std::vector<Tensor> Session::State::in_order(const NamedTensors& given) const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : given) {
+    const auto known = [&](const PortInfo& p) { return p.name == name; };
+    if (std::any_of(inputs.begin(), inputs.end(), known)) continue;
+    for (const auto& p : inputs) names.push_back(p.name);
+    throw Error(Code::bad_input, concat("the model has no input '", name, "'", did_you_mean(name, names)));
+  }
+  std::vector<Tensor> tensors;
+  tensors.reserve(inputs.size());
+  for (const auto& port : inputs) {
+    const auto at = given.find(port.name);
+    if (at == given.end()) {
+      Error e(Code::bad_input, concat("input '", port.name, "' is not given"));
+      throw e.hint(concat("it is ", port.dtype, port.shape ? concat(*port.shape) : " of any shape"));
+    }
+    check(at->second.dtype() == port.dtype, "input '", port.name, "' must be ", port.dtype, ", got ",
+          at->second.dtype());
+    tensors.push_back(at->second);
+  }
+  return tensors;
+}
+
+std::shared_ptr<PlannedRuns> Session::State::planned(std::span<const Tensor> tensors) {
+  return plans.get(tensors, [&] { return make(tensors); });
+}
+
+Plan Session::State::make(std::span<const Tensor> tensors) {
+  Plan plan;
+  workers.run([&] {
+    std::call_once(simplified_once, [&] {
+      simplified = graph;
+      simplify(simplified, builtin_registry(), passes);
+    });
+    Binding binding;
+    for (std::size_t i = 0; i < inputs.size(); ++i) binding.shapes[inputs[i].name] = tensors[i].shape();
+    plan = specialise(simplified, binding, builtin_registry(), passes, {.one_thread = workers.threads() == 1});
+  });
+  return plan;
+}
+
+void Session::State::check_memory(const Plan& plan) const {
+  const std::size_t needed = plan.arena_bytes + plan.output_bytes;
+  check(options.memory_limit == 0 || needed <= options.memory_limit, Code::run_time, "the run needs ", needed,
+        " bytes of memory, the limit is ", options.memory_limit);
+}
+
+Session Session::open(const std::string& path, SessionOptions options) {
+  return Session(load(path, builtin_registry()), std::move(options));
+}
+
+Session::Session(Graph graph, SessionOptions options)
+    : state_(std::make_unique<State>(std::move(graph), std::move(options))) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+const std::vector<PortInfo>& Session::inputs() const { return state_->inputs; }
+const std::vector<PortInfo>& Session::outputs() const { return state_->outputs; }
+const Graph& Session::graph() const { return state_->graph; }
+int Session::threads() const { return state_->workers.threads(); }
+std::size_t Session::plans() const { return state_->plans.size(); }
+
+std::shared_ptr<const Plan> Session::plan(const NamedTensors& inputs) {
+  return state_->planned(state_->in_order(inputs))->plan();
+}
+
+std::size_t Session::arena_bytes(const NamedTensors& inputs) { return plan(inputs)->arena_bytes; }
+
+NamedTensors Session::run(const NamedTensors& inputs, const RunOptions& options) {
+  const auto tensors = state_->in_order(inputs);
+  const FrameLease lease(state_->planned(tensors));
+  state_->check_memory(lease.frame().plan());
+  ExecuteOptions execute_options{
+      .observer = options.observer, .cancellation = options.cancellation.get(), .deadline = options.deadline};
+  BranchesOfRun branches(state_->branches, state_->workers, execute_options);
+  execute_options.subgraphs = &branches;
+  auto results = execute(lease.frame(), tensors, state_->workers, execute_options);
+  NamedTensors outputs;
+  for (std::size_t i = 0; i < results.size(); ++i)
+    outputs.emplace(state_->graph.outputs[i].name, std::move(results[i]));
+  return outputs;
+}
+
+}  // namespace tessera
