@@ -21,4 +21,9 @@ Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& 
   return g;
 }
 
+Plan specialise(Graph g, const Binding& binding, const Registry& registry, const PassOptions& options,
+                const PlanOptions& plan_options) {
+  return make_plan(graph_after(Stage::fuse, std::move(g), binding, registry, options), plan_options);
+}
+
 }  // namespace tessera

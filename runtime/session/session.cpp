@@ -1,10 +1,10 @@
 #include "runtime/session/session.h"
 
+#include <algorithm>
 #include <mutex>
 
 #include "runtime/base/nearest.h"
 #include "runtime/exec/executor.h"
-#include "runtime/load/load.h"
 #include "runtime/plan/specialise.h"
 #include "runtime/session/branches.h"
 #include "runtime/session/plan_cache.h"
@@ -43,6 +43,7 @@ struct Session::State {
   Branches branches;
 
   std::vector<Tensor> in_order(const NamedTensors& given) const;
+  void refuse_unknown(const NamedTensors& given) const;
   std::shared_ptr<PlannedRuns> planned(std::span<const Tensor> tensors);
   Plan make(std::span<const Tensor> tensors);
   void check_memory(const Plan& plan) const;
@@ -50,26 +51,31 @@ struct Session::State {
 
 // The given tensors in the order of the graph's inputs.
 std::vector<Tensor> Session::State::in_order(const NamedTensors& given) const {
-  std::vector<std::string> names;
-  for (const auto& [name, tensor] : given) {
-    const auto known = [&](const PortInfo& p) { return p.name == name; };
-    if (std::any_of(inputs.begin(), inputs.end(), known)) continue;
-    for (const auto& p : inputs) names.push_back(p.name);
-    throw Error(Code::bad_input, concat("the model has no input '", name, "'", did_you_mean(name, names)));
-  }
   std::vector<Tensor> tensors;
   tensors.reserve(inputs.size());
+  const PortInfo* missing = nullptr;
   for (const auto& port : inputs) {
     const auto at = given.find(port.name);
     if (at == given.end()) {
-      Error e(Code::bad_input, concat("input '", port.name, "' is not given"));
-      throw e.hint(concat("it is ", port.dtype, port.shape ? concat(*port.shape) : " of any shape"));
+      if (!missing) missing = &port;
+      continue;
     }
     check(at->second.dtype() == port.dtype, "input '", port.name, "' must be ", port.dtype, ", got ",
           at->second.dtype());
     tensors.push_back(at->second);
   }
-  return tensors;
+  if (tensors.size() < given.size()) refuse_unknown(given);
+  if (!missing) return tensors;
+  Error e(Code::bad_input, concat("input '", missing->name, "' is not given"));
+  throw e.hint(concat("it is ", missing->dtype, missing->shape ? concat(*missing->shape) : " of any shape"));
+}
+
+void Session::State::refuse_unknown(const NamedTensors& given) const {
+  std::vector<std::string> names;
+  for (const auto& port : inputs) names.push_back(port.name);
+  for (const auto& [name, tensor] : given)
+    check(std::find(names.begin(), names.end(), name) != names.end(), "the model has no input '", name, "'",
+          did_you_mean(name, names));
 }
 
 std::shared_ptr<PlannedRuns> Session::State::planned(std::span<const Tensor> tensors) {
@@ -94,10 +100,6 @@ void Session::State::check_memory(const Plan& plan) const {
   const std::size_t needed = plan.arena_bytes + plan.output_bytes;
   check(options.memory_limit == 0 || needed <= options.memory_limit, Code::run_time, "the run needs ", needed,
         " bytes of memory, the limit is ", options.memory_limit);
-}
-
-Session Session::open(const std::string& path, SessionOptions options) {
-  return Session(load(path, builtin_registry()), std::move(options));
 }
 
 Session::Session(Graph graph, SessionOptions options)

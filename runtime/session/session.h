@@ -29,14 +29,8 @@ using NamedTensors = std::map<std::string, Tensor>;
 struct SessionOptions {
   int threads = 0;                                     // 0: all the process may use
   std::set<std::string, std::less<>> disabled_passes;  // by name, see `tessera inspect --passes`
-<<<<<<< HEAD
   std::size_t plan_limit = 16;   // plans kept, one per set of input shapes; least recently used go
-  std::size_t memory_limit = 0;  // bytes of arena and outputs one run may take; 0: no limit
-=======
-  std::size_t plan_limit = 16;  // plans kept, one per set of input shapes; least recently used go
-  std::size_t memory_limit =
-      0;  // bytes of arena and outputs one run may take; 0: no limit. Without what late steps take
->>>>>>> 88a0ea4 (Execute plans and run models through Session)
+  std::size_t memory_limit = 0;  // bytes of arena and known outputs one run may take; 0: no limit
 };
 
 struct RunOptions {
@@ -58,7 +52,7 @@ class Session {
   // Opens a model file. Weights are mapped, not read; no plan is made before the first run.
   static Session open(const std::string& path, SessionOptions options = {});
   Session(Graph graph, SessionOptions options);
-  Session(Session &&) noexcept;
+  Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
