@@ -167,6 +167,13 @@ TensorProto header_to_proto(const Tensor& t, const std::string& name) {
   return proto;
 }
 
+std::string raw_data_header(std::size_t bytes) {
+  std::string header(1, static_cast<char>(TensorProto::kRawDataFieldNumber << 3 | 2));
+  for (; bytes > 127; bytes >>= 7) header.push_back(static_cast<char>(bytes | 128));
+  header.push_back(static_cast<char>(bytes));
+  return header;
+}
+
 TensorProto to_proto(const Tensor& t, const std::string& name) {
   TensorProto proto = header_to_proto(t, name);
   proto.set_raw_data(t.raw(), t.bytes());

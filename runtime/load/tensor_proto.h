@@ -27,5 +27,8 @@ class TensorReader {
 onnx::TensorProto to_proto(const Tensor& t, const std::string& name);
 // Type, shape and name only.
 onnx::TensorProto header_to_proto(const Tensor& t, const std::string& name);
+// The wire bytes that stand before raw_data of this many bytes. They may follow the serialised header, so that large
+// elements are written as they lie.
+std::string raw_data_header(std::size_t bytes);
 
 }  // namespace tessera
