@@ -34,7 +34,18 @@ class BroadcastLoop {
     if (dims_.empty()) append(1, {});
   }
 
-  // Elements that input n advances per element of the inner loop: 1, or 0 where it is broadcast.
+  // Inputs read with the strides given, one per axis of `out`.
+  BroadcastLoop(const Shape& out, const std::array<Shape, N>& strides) {
+    for (std::size_t axis = out.size(); axis-- > 0;) {
+      if (out[axis] == 1) continue;
+      Offsets step;
+      for (int n = 0; n < N; ++n) step[n] = strides[n][axis];
+      append(out[axis], step);
+    }
+    if (dims_.empty()) append(1, {});
+  }
+
+  // Elements that input n advances per element of the inner loop: 1, or 0 where it is broadcast (or its own stride).
   std::int64_t step(int n) const { return steps_[n][0]; }
 
   // Calls row(first output element, offsets of the inputs, elements) for the pieces of [begin, end) that lie in one

@@ -194,10 +194,6 @@ void typed_product(DType dtype, const Product& p, const T* a, const T* b, T* c) 
   });
 }
 
-// Integers are multiplied as unsigned: wrapping is defined there and the bits are the same.
-using Carriers = Types<float, double, f16, bf16, std::uint32_t, std::uint64_t>;
-DType carrier(DType t) { return t == DType::i32 ? DType::u32 : t == DType::i64 ? DType::u64 : t; }
-
 }  // namespace
 
 double Product::flops() const {
@@ -207,7 +203,7 @@ double Product::flops() const {
 }
 
 void product(DType dtype, const Product& p, const void* a, const void* b, void* c) {
-  with_type(Carriers{}, carrier(dtype), [&]<class T>(Type<T>) {
+  with_type(ProductCarriers{}, product_carrier(dtype), [&]<class T>(Type<T>) {
     typed_product(dtype, p, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c));
   });
 }

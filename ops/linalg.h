@@ -44,4 +44,8 @@ void product(DType dtype, const Product& p, const void* a, const void* b, void* 
 // The element types of `product`.
 using ProductTypes = Types<float, double, f16, bf16, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t>;
 
+// Integers are multiplied as unsigned ones: wrapping is defined there, and the bits are the same.
+using ProductCarriers = Types<float, double, f16, bf16, std::uint32_t, std::uint64_t>;
+inline DType product_carrier(DType t) { return t == DType::i32 ? DType::u32 : t == DType::i64 ? DType::u64 : t; }
+
 }  // namespace tessera
