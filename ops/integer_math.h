@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "runtime/tensor/tensor.h"
@@ -69,6 +70,19 @@ T wrapping_pow(T a, std::uint64_t n) {
     a = wrapping_mul(a, a);
   }
   return result;
+}
+
+// x in T; of integers truncated, clamped to their range, and 0 for NaN.
+template <class T>
+T to_element(double x) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr T lowest = std::numeric_limits<T>::min(), highest = std::numeric_limits<T>::max();
+    if (x != x) return 0;
+    // (The highest 64-bit values round up to a power of two, which is out of range.)
+    return x <= static_cast<double>(lowest) ? lowest : x >= static_cast<double>(highest) ? highest : static_cast<T>(x);
+  } else {
+    return static_cast<T>(x);
+  }
 }
 
 // Error(bad_input) when integers would be divided by zero; floats give infinities and NaN.

@@ -1,0 +1,55 @@
+#include <limits>
+
+#include "ops/reduce.h"
+
+namespace tessera {
+namespace {
+
+template <class T>
+struct Min {
+  using Acc = Compute<T>;
+  static Acc start() {
+    using Limits = std::numeric_limits<Acc>;
+    return Limits::has_infinity ? Limits::infinity() : Limits::max();
+  }
+  static Acc step(Acc a, Acc x) { return x < a || x != x ? x : a; }
+  static Acc merge(Acc a, Acc b) { return step(a, b); }
+  static Acc finish(Acc a, std::int64_t) { return a; }
+};
+
+void kernel(const KernelContext& k) { reduce<AllTypes, Min>(k); }
+
+std::vector<ValueId> gradient(GradContext& g) {
+  const ValueId x = g.in(0), equal = g.node("Equal", {x, with_reduced_axes(g, g.out(0))});
+  const ValueId ones = g.node("Where", {equal, g.scalar_like(x, 1), g.scalar_like(x, 0)});
+  const ValueId share = g.node("Div", {with_reduced_axes(g, g.dout(0)), reduce_alike(g, "ReduceSum", ones)});
+  return {g.node("Mul", {ones, share})};
+}
+
+}  // namespace
+
+extern constinit const OpDef op_reduce_min = define({
+    .name = "ReduceMin",
+    .since = 20,
+    .doc = "The smallest of the elements along axes, NaN if one is NaN; over an empty set inf or the greatest value of "
+           "the type. The gradient is shared evenly by equal smallest elements.",
+    .source = "ONNX ReduceMin-20",
+    .inputs = {{"data", "T", "any shape"},
+               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
+    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
+    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
+                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
+    .types = {{"T", dtypes::all}},
+    .shape_reads = {1},
+    .shape = reduced_shape,
+    .identity_when = reduces_nothing,
+    .flops = reduction_flops,
+    .kernel = kernel,
+    .gradient = gradient,
+    .adapt = {{18, axes_to_input}},
+    .examples = {"{{1, 5}, {3, 2}}; i64{1} -> {{1}, {2}}", "{{1, 5}, {3, 2}}; i64{0}; keepdims=0 -> {1, 2}",
+                 "{{1, 5}, {3, 2}}; keepdims=0 -> 1", "f32[2x0]{}; i64{1}; keepdims=0 -> {inf, inf}",
+                 "bool{{true, false}, {true, true}}; i64{1}; keepdims=0 -> bool{false, true}"},
+});
+
+}  // namespace tessera

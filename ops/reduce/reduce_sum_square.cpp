@@ -1,0 +1,44 @@
+#include "ops/reduce.h"
+
+namespace tessera {
+namespace {
+
+template <class T>
+struct SumSquare : SumReduction<T> {
+  using Acc = SumOf<T>;
+  static Acc step(Acc a, Compute<T> x) {
+    return wrapping_add(a, wrapping_mul(static_cast<Acc>(x), static_cast<Acc>(x)));
+  }
+};
+
+void kernel(const KernelContext& k) { reduce<Summable, SumSquare>(k); }
+
+std::vector<ValueId> gradient(GradContext& g) {
+  const ValueId x = g.in(0), dy = with_reduced_axes(g, g.dout(0));
+  return {g.node("Mul", {dy, g.node("Add", {x, x})})};
+}
+
+}  // namespace
+
+extern constinit const OpDef op_reduce_sum_square = define({
+    .name = "ReduceSumSquare",
+    .since = 18,
+    .doc = "The sum of the squares of the elements along axes; 0 over an empty set.",
+    .source = "ONNX ReduceSumSquare-18",
+    .inputs = {{"data", "T", "any shape"},
+               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
+    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
+    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
+                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
+    .types = {{"T", dtypes::summable}},
+    .shape_reads = {1},
+    .shape = reduced_shape,
+    .flops = reduction_flops,
+    .kernel = kernel,
+    .gradient = gradient,
+    .adapt = {{18, axes_to_input}},
+    .examples = {"{{1, 2}, {3, 4}}; i64{1} -> {{5}, {25}}", "{{1, 2}, {3, 4}}; keepdims=0 -> 30",
+                 "{1, -2}; noop_with_empty_axes=1 -> {1, 4}"},
+});
+
+}  // namespace tessera
