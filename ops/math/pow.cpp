@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
@@ -19,10 +18,7 @@ A power(A a, B b) {
     const bool odd = (b & 1) != 0;
     return a == 1 ? A{1} : std::is_signed_v<A> && a == static_cast<A>(-1) ? (odd ? a : A{1}) : A{0};
   } else if constexpr (Integer<A>) {
-    const double y = std::pow(static_cast<double>(a), static_cast<double>(b));
-    constexpr double limit = std::is_same_v<A, std::int64_t> ? 0x1p63 : 0x1p31;
-    if (!(y > -limit)) return y <= -limit ? std::numeric_limits<A>::min() : A{0};  // NaN becomes 0
-    return y >= limit ? std::numeric_limits<A>::max() : static_cast<A>(y);
+    return to_element<A>(std::pow(static_cast<double>(a), static_cast<double>(b)));
   } else if constexpr (std::is_same_v<A, float> && std::is_same_v<B, float>) {
     return std::pow(a, b);
   } else {
