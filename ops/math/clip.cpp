@@ -45,7 +45,9 @@ std::vector<ValueId> gradient(GradContext& g) {
     if (g.has(1)) above = g.node("Or", {above, g.node("Greater", {g.in(1), g.in(2)})});
   }
   const auto where = [&](ValueId mask) { return mask == ValueId::none ? mask : g.node("Where", {mask, dy, zero}); };
-  return {inside == ValueId::none ? dy : where(inside), where(below), where(above)};
+  std::vector<ValueId> grads{inside == ValueId::none ? dy : where(inside), where(below), where(above)};
+  grads.resize(static_cast<std::size_t>(g.inputs()), ValueId::none);
+  return grads;
 }
 
 // Until opset 10 the bounds were attributes.

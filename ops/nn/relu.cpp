@@ -28,7 +28,7 @@ extern constinit const OpDef op_relu = define({
     .in_place = {{0, 0}},
     .kernel = kernel,
     .gradient = gradient,
-    .examples = {"{-1, 0, 2} -> {0, 0, 2}"},
+    .examples = {"{-1, 0.5, 2} -> {0, 0.5, 2}"},
 });
 
 }  // namespace tessera
