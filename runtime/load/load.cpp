@@ -66,7 +66,8 @@ Graph load(const std::string& path, const Registry& registry) {
   try {
     const auto unknown = parse_message(file, is_text_proto(path), model);
     check_version(model, unknown);
-    Graph g = Importer(registry, file, path, model).model();
+    // What is cut out of a binary file is read from there; a text file has nothing cut out.
+    Graph g = Importer(registry, is_text_proto(path) ? Bytes() : file, path, model).model();
     verify(g);
     return g;
   } catch (Error& e) {

@@ -57,6 +57,8 @@ class Walk {
       const std::size_t start = at;
       const auto [number, wire] = tag(type, at, end);
       const FieldDescriptor* field = type.FindFieldByNumber(number);
+      check(number < onnx::TensorProto::kMappedOffsetFieldNumber || !field, "byte ", start, ": ", type.name(),
+            " uses field ", number, ", which is private");
       if (!field) unknown.insert(concat(type.name(), ".", number));
       check(!field || wire == wire_of(*field) || (wire == bytes && field->is_packable()), "byte ", start, ": field '",
             field ? field->name() : "", "' of ", type.name(), " has the wrong wire type ", wire);
