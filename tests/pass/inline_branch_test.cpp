@@ -3,34 +3,12 @@
 
 #include "runtime/graph/print.h"
 #include "runtime/graph/verify.h"
-#include "runtime/op/context.h"
 #include "runtime/pass/passes.h"
 #include "tests/support/interpret.h"
 #include "tests/support/small_graph.h"
 
 namespace tessera {
 namespace {
-
-// If as operators see it: a condition, then what the branches capture.
-const OpDef choice{.name = "If",
-                   .inputs = {{"cond", "bool", ""}, {"captured", "V", "", Presence::variadic, true}},
-                   .outputs = {{"outputs", "T", "", Presence::variadic, true}},
-                   .attributes = {{"then_branch", AttributeType::graph, required, ""},
-                                  {"else_branch", AttributeType::graph, required, ""}},
-                   .types = {{"V", dtypes::all}, {"T", dtypes::all}},
-                   .dtype =
-                       [](const AttributeReader& a, std::span<const DType>, std::span<DType> out) {
-                         const auto types = a.graph("then_branch").output_dtypes();
-                         std::copy_n(types.begin(), out.size(), out.begin());
-                       },
-                   .late = true,
-                   .kernel =
-                       [](const KernelContext& k) {
-                         std::vector<Tensor> in;
-                         for (int i = 1; i < k.inputs(); ++i) in.push_back(k.in(i));
-                         auto out = k.run(k.attr.graph(k.in(0).read<bool>()[0] ? "then_branch" : "else_branch"), in);
-                         for (std::size_t i = 0; i < out.size(); ++i) k.give(static_cast<int>(i), out[i]);
-                       }};
 
 // h = relu(x + 1), or x itself, where x is what the branch captures; the second output is a constant.
 std::shared_ptr<const GraphBody> branch(bool then) {
@@ -45,7 +23,7 @@ Graph example(const char* condition) {
   SmallGraph e;
   const auto x = e.input("x", {2});
   const auto c = condition ? e.constant(condition) : e.input("c", {}, DType::boolean);
-  const auto out = e.build.add(choice, "if", {c, e.named("in", "Relu", {x})},
+  const auto out = e.build.add(builtin_registry().at("If"), "if", {c, e.named("in", "Relu", {x})},
                                {{"then_branch", branch(true)}, {"else_branch", branch(false)}}, {"h", "k"});
   e.output("y", e.named("last", "Add", {out[0], out[1]}));
   e.output("h", out[0]);
