@@ -32,8 +32,14 @@ void infer_node(Graph& g, NodeId id) {
   }
 }
 
-GraphBuilder::GraphBuilder(Graph& g, const Registry& r) : graph(g), registry(r) {
-  for (const auto& v : g.values) names_.insert(v.name);
+GraphBuilder::GraphBuilder(Graph& g, const Registry& r) : graph(g), registry(r) {}
+
+std::unordered_set<std::string>& GraphBuilder::names() {
+  if (names_.empty()) {
+    names_.reserve(graph.values.size());
+    for (const auto& v : graph.values) names_.insert(v.name);
+  }
+  return names_;
 }
 
 void GraphBuilder::name_nodes(std::string prefix, std::string scope) {
@@ -42,13 +48,13 @@ void GraphBuilder::name_nodes(std::string prefix, std::string scope) {
 }
 
 std::string GraphBuilder::unique(const std::string& name) {
-  if (names_.insert(name).second) return name;
+  if (names().insert(name).second) return name;
   for (std::size_t i = 1;; ++i)
-    if (auto other = concat(name, ".", i); names_.insert(other).second) return other;
+    if (auto other = concat(name, ".", i); names().insert(other).second) return other;
 }
 
 ValueId GraphBuilder::input(std::string name, DType dtype, std::optional<SymbolicShape> declared) {
-  check(names_.insert(name).second, "value '", name, "' is defined twice");
+  check(names().insert(name).second, "value '", name, "' is defined twice");
   auto shape = declared ? concrete(*declared) : std::nullopt;
   graph.values.push_back({std::move(name), dtype, std::move(shape), {}, NodeId::none});
   const auto v = static_cast<ValueId>(graph.values.size() - 1);
@@ -61,7 +67,7 @@ ValueId GraphBuilder::constant(Tensor value) {
 }
 
 ValueId GraphBuilder::constant(Tensor value, std::string name) {
-  names_.insert(name);
+  names().insert(name);
   const DType dtype = value.dtype();
   auto shape = value.shape();
   graph.values.push_back({std::move(name), dtype, std::move(shape), std::move(value), NodeId::none});
@@ -88,7 +94,7 @@ std::vector<ValueId> GraphBuilder::add(const OpDef& op, std::string name, std::v
       out.push_back(ValueId::none);
       continue;
     }
-    names_.insert(output);
+    names().insert(output);
     graph.values.push_back({output, DType::undefined, std::nullopt, {}, id});
     out.push_back(static_cast<ValueId>(graph.values.size() - 1));
   }

@@ -32,7 +32,7 @@ class GraphBuilder : public NodeBuilder {
   // `name`, or `name`.N when a value has it already; taken from now on.
   std::string unique(const std::string& name);
   // Keeps `name` for a value to come: generated names avoid it.
-  void reserve(const std::string& name) { names_.insert(name); }
+  void reserve(const std::string& name) { names().insert(name); }
 
   DType dtype(ValueId v) const override { return graph.at(v).dtype; }
   const Shape* shape(ValueId v) const override {
@@ -45,7 +45,8 @@ class GraphBuilder : public NodeBuilder {
   const Registry& registry;
 
  private:
-  std::unordered_set<std::string> names_;
+  std::unordered_set<std::string>& names();
+  std::unordered_set<std::string> names_;  // of all values, collected when first asked for: many passes write no node
   std::string prefix_, scope_;
 };
 

@@ -9,6 +9,7 @@ namespace {
 
 void check_values(const Graph& g) {
   std::unordered_set<std::string_view> names;
+  names.reserve(g.values.size());
   for (const auto& v : g.values) {
     check(names.insert(v.name).second, Code::internal, "value '", v.name, "' is defined twice");
     check(v.dtype != DType::undefined, Code::internal, "value '", v.name, "' has no type");
