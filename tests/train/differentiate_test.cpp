@@ -59,6 +59,17 @@ TEST(Differentiate, needs_no_seed_for_one_element) {
   EXPECT_EQ(d.graph.inputs.size(), 1u);
 }
 
+TEST(Differentiate, reduces_over_broadcast_axes) {
+  Example e;
+  const auto a = e.input("a", {2, 1, 3}), b = e.input("b", {4, 1}), c = e.input("c", {});
+  e.build.output("y", e.build.node("Add", {e.build.node("Add", {a, b}), c}));
+  EXPECT_THAT(gradient_errors(e.g,
+                              {tensor_from_text("f64{{{1, 2, 3}}, {{4, 5, 6}}}"),
+                               tensor_from_text("f64{{1}, {2}, {3}, {4}}"), tensor_from_text("f64 0.5")},
+                              builtin_registry()),
+              IsEmpty());
+}
+
 TEST(Differentiate, finds_intermediate_values_and_weights) {
   Example e;
   const auto x = e.input("x", {2});
