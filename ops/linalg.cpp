@@ -82,7 +82,7 @@ void library_tile(const Tile& t, const T* a, const T* b, T* c) {
 // A piece of the product: where it starts in the operands and what to add to it.
 template <class T>
 struct Piece {
-  Tile tile;  // `accumulate` is not set yet
+  Tile tile;
   const T *a, *b, *addend;
   T* c;
   std::int64_t addend_rows, addend_columns;
@@ -108,8 +108,8 @@ void start(const Piece<T>& p, Compute<T>* c, std::int64_t c_stride) {
 
 template <class T>
 void compute(Piece<T> p) {
-  p.tile.accumulate = p.addend != nullptr;
-  if (p.addend || p.tile.k == 0) start(p, p.c, p.tile.c_stride);
+  if (p.addend || (p.tile.k == 0 && !p.tile.accumulate)) start(p, p.c, p.tile.c_stride);
+  p.tile.accumulate = p.tile.accumulate || p.addend != nullptr;
   if (p.tile.k > 0) library_tile(p.tile, p.a, p.b, p.c);
 }
 
@@ -125,6 +125,12 @@ void widen(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t c
 template <class T>
 requires(sizeof(T) == 2) void compute(Piece<T> p) {
   constexpr std::int64_t panel = 512;
+  if (p.tile.accumulate) {
+    p.addend = p.c;
+    p.addend_rows = p.tile.c_stride;
+    p.addend_columns = 1;
+    p.beta = 1;
+  }
   const Tile& t = p.tile;
   const std::int64_t depth = std::min(panel, std::max<std::int64_t>(t.k, 1));
   const Scratch<float> a(t.m * depth), b(depth * t.n), c(t.m * t.n);
@@ -183,7 +189,7 @@ void typed_product(DType dtype, const Product& p, const T* a, const T* b, T* c) 
                       p.a.transposed,
                       p.b.transposed,
                       p.alpha,
-                      false};
+                      p.accumulate};
       compute(Piece<T>{tile,
                        a + batch_offset(p.batch, p.a.batch_strides, batch) + (p.a.transposed ? i : i * p.a.row_stride),
                        b + batch_offset(p.batch, p.b.batch_strides, batch) + (p.b.transposed ? j * p.b.row_stride : j),

@@ -32,7 +32,8 @@ struct Product {
   // D, shared by all batches: element (i, j) at addend[i addend_rows + j addend_columns]; strides of 0 broadcast.
   const void* addend = nullptr;
   std::int64_t addend_rows = 0, addend_columns = 0;
-  float beta = 1;  // integers: must be 1
+  float beta = 1;           // integers: must be 1
+  bool accumulate = false;  // add C itself, in place of D
 
   // 2 m n k per batch: a multiply and an add are two operations.
   double flops() const;
