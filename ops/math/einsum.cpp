@@ -244,7 +244,7 @@ ValueId gradient_of(GradContext& g, const Equation& e, int i) {
     if (o == i) continue;
     const auto& other = e.in[static_cast<std::size_t>(o)];
     in.push_back(g.in(o));
-    text += "," + letters.of(other);
+    text += concat(",", letters.of(other));
     for (std::size_t a = 0; a < other.size(); ++a)
       if ((*g.shape(g.in(o)))[a] == e.size(other[a])) full.push_back(other[a]);
   }
@@ -256,13 +256,13 @@ ValueId gradient_of(GradContext& g, const Equation& e, int i) {
     if (has(target, l)) {
       const int second = fresh + static_cast<int>(a);
       in.push_back(g.constant(identity(dtype, dims[a])));
-      text += "," + letters.of({l, second});
+      text += concat(",", letters.of({l, second}));
       target.push_back(second);
       continue;
     }
     if (!has(full, l)) {
       in.push_back(g.constant(filled_with_ones(dtype, {dims[a]})));
-      text += "," + letters.of({l});
+      text += concat(",", letters.of({l}));
     }
     target.push_back(l);
   }
