@@ -66,6 +66,14 @@ std::string GraphWriter::unique(const std::string& name) {
     if (auto other = concat(name, ".", i); taken_.insert(other).second) return other;
 }
 
+// The outer name of a constant that a body shares with the graph around it; null when there is none.
+const std::string* GraphWriter::outer_constant(const Tensor& t) {
+  const auto it = t ? constants_.find(t.raw()) : constants_.end();
+  if (it == constants_.end() || it->second.first.dtype() != t.dtype() || it->second.first.shape() != t.shape())
+    return nullptr;
+  return &*outer_constants_.insert(it->second.second).first;
+}
+
 // Outputs name the values they are made of, where a node here makes them and no other output has; otherwise an Identity
 // stands between.
 void GraphWriter::name_values(const Graph& g, onnx::GraphProto& proto) {
@@ -75,6 +83,8 @@ void GraphWriter::name_values(const Graph& g, onnx::GraphProto& proto) {
     name = body_ ? captured_[i] : g.at(g.inputs[i].value).name;
     taken_.insert(name);
   }
+  for (std::size_t v = 0; body_ && v < names_.size(); ++v)
+    if (const auto* outer = outer_constant(g.values[v].constant)) names_[v] = *outer;
   std::vector<std::pair<ValueId, std::string>> copies;
   for (const auto& output : g.outputs) {
     std::string& name = names_[index(output.value)];
@@ -96,6 +106,9 @@ void GraphWriter::name_values(const Graph& g, onnx::GraphProto& proto) {
     auto& output = *proto.mutable_output(static_cast<int>(i));
     set_type(output, output.name(), v.dtype, symbolic(v.shape));
   }
+  for (std::size_t v = 0; v < names_.size(); ++v)
+    if (g.values[v].constant)
+      constants_.emplace(g.values[v].constant.raw(), std::pair{g.values[v].constant, names_[v]});
   for (const auto& [from, to] : copies) {
     auto& node = *proto.add_node();
     node.set_op_type("Identity");
@@ -113,7 +126,8 @@ void GraphWriter::write(const Graph& g, onnx::GraphProto& proto) {
     set_type(*proto.add_input(), name(input.value), g.at(input.value).dtype, input.declared);
   }
   for (std::size_t v = 0; v < g.values.size(); ++v)
-    if (g.values[v].constant) *proto.add_initializer() = data_.write(g.values[v].constant, names_[v]);
+    if (g.values[v].constant && !outer_constants_.contains(names_[v]))
+      *proto.add_initializer() = data_.write(g.values[v].constant, names_[v]);
   const int copies = proto.node_size();
   for (const auto& node : g.nodes) write_node(node, *proto.add_node());
   auto& nodes = *proto.mutable_node();  // the copies of outputs stand last

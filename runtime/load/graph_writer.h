@@ -38,17 +38,21 @@ class GraphWriter {
   void write(const Graph& g, onnx::GraphProto& proto);
 
  private:
-  GraphWriter(GraphWriter& outer) : data_(outer.data_), opsets_(outer.opsets_), taken_(outer.taken_) {}
+  GraphWriter(GraphWriter& outer)
+      : data_(outer.data_), opsets_(outer.opsets_), taken_(outer.taken_), constants_(outer.constants_) {}
   void name_values(const Graph& g, onnx::GraphProto& proto);
   void write_node(const Node& node, onnx::NodeProto& proto);
+  const std::string* outer_constant(const Tensor& t);
   std::string unique(const std::string& name);
   std::string name(ValueId v) const { return v == ValueId::none ? std::string() : names_[index(v)]; }
 
   DataWriter& data_;
   std::map<std::string, int>& opsets_;     // the newest version that the nodes of each domain need
   std::unordered_set<std::string> taken_;  // names here and outside
-  std::vector<std::string> names_;         // by value; empty: not named yet
-  std::vector<std::string> captured_;      // for a body: the outer names of its inputs
+  std::map<const void*, std::pair<Tensor, std::string>> constants_;  // written here and outside, by address
+  std::unordered_set<std::string> outer_constants_;                  // names of those that a body refers to
+  std::vector<std::string> names_;                                   // by value; empty: not named yet
+  std::vector<std::string> captured_;                                // for a body: the outer names of its inputs
   bool body_ = false;
 };
 

@@ -27,7 +27,9 @@ void add_frame(Error& e, const std::string& frame) {
 
 void Importer::node(Scope& scope, const NodeProto& proto) {
   const std::string own = proto.name().empty() ? concat(proto.op_type(), "_", scope.node_names.size()) : proto.name();
-  const std::string name = unique_name(scope.node_names, scope.node_path + own);
+  // A saved body has the path in its names already.
+  const bool qualified = own.starts_with(scope.node_path);
+  const std::string name = unique_name(scope.node_names, qualified ? own : scope.node_path + own);
   try {
     check(proto.op_type().size() <= 256 && proto.domain().size() <= 256,
           "the operator's name is longer than 256 characters");

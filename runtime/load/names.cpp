@@ -1,6 +1,7 @@
 #include "runtime/load/names.h"
 
 #include <algorithm>
+#include <map>
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
@@ -99,10 +100,10 @@ int count_named(const google::protobuf::RepeatedPtrField<std::string>& names) {
 std::vector<std::string> captured_names(const NodeProto& node) {
   std::unordered_set<std::string> seen;
   std::vector<std::string> free;
-  for (const auto& a : node.attribute()) {
-    if (a.has_g()) add_free_names(a.g(), seen, free);
-    for (const auto& g : a.graphs()) add_free_names(g, seen, free);
-  }
+  std::map<std::string_view, const onnx::GraphProto*> graphs;  // by name, so that the order survives saving
+  for (const auto& a : node.attribute())
+    if (a.has_g()) graphs[a.name()] = &a.g();
+  for (const auto& [_, g] : graphs) add_free_names(*g, seen, free);
   return free;
 }
 

@@ -13,7 +13,8 @@ using NodeProtos = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
 // How many inputs or outputs there are, without the absent ones at the end.
 int count_named(const google::protobuf::RepeatedPtrField<std::string>& names);
 
-// Names of outer values that the graphs in the node's attributes use, each once, in order of use.
+// Names of outer values that the graphs in the node's attributes use, each once, in order of use,
+// the graphs taken by the names of their attributes.
 std::vector<std::string> captured_names(const onnx::NodeProto& node);
 
 // "node 'fc1' (Gemm)", or "node number 3 (Gemm)" where it has no name.

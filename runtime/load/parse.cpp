@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 #include <limits>
 
@@ -49,6 +50,7 @@ std::set<std::string> parse_message(const Bytes& file, bool text, google::protob
         "the model exceeds 2 GB without its raw data; store large tensors as raw or external data");
   google::protobuf::io::CodedInputStream stream(static_cast<const std::uint8_t*>(data), static_cast<int>(size));
   stream.SetTotalBytesLimit(std::numeric_limits<int>::max());
+  const google::protobuf::LogSilencer silent;  // it would print what we throw
   check(message.ParsePartialFromCodedStream(&stream) && stream.ConsumedEntireMessage(), "the file is malformed");
   return std::move(walked.unknown);
 }
