@@ -13,7 +13,7 @@ namespace tessera {
 struct ExecuteOptions {
   Observer* observer = nullptr;
   const Cancellation* cancellation = nullptr;
-  Deadline deadline;
+  Deadline deadline = {};
   SubgraphRunner* subgraphs = nullptr;  // for If; without one such a node is an error
   bool ordered = false;                 // steps in order on the calling thread; loops in kernels use all threads
 };

@@ -31,7 +31,7 @@ class Planner {
     plan_.graph = std::move(g_);
     join_steps();
     measure();
-    plan_.mode = mode();
+    plan_.mode = options.mode ? *options.mode : mode();
     place_memory(plan_, options.one_thread || plan_.mode != Plan::Mode::parallel);
     for (auto& step : plan_.steps) prepare(step);
     return std::move(plan_);

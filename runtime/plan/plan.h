@@ -2,6 +2,7 @@
 // A plan: what will happen for one set of input shapes, in which order and where in memory. Immutable; shared by
 // concurrent runs.
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "runtime/graph/graph.h"
@@ -63,7 +64,8 @@ struct Plan {
 };
 
 struct PlanOptions {
-  bool one_thread = false;  // steps will never overlap: memory is packed more tightly, without edges
+  bool one_thread = false;         // steps will never overlap: memory is packed more tightly, without edges
+  std::optional<Plan::Mode> mode = {};  // instead of the one that the costs suggest
 };
 
 // Places memory and orders the steps of a graph whose inputs have concrete shapes. Reuse of memory is safe however

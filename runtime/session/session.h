@@ -27,8 +27,8 @@ struct Plan;
 using NamedTensors = std::map<std::string, Tensor>;
 
 struct SessionOptions {
-  int threads = 0;                                     // 0: all the process may use
-  std::set<std::string, std::less<>> disabled_passes;  // by name, see `tessera inspect --passes`
+  int threads = 0;                                          // 0: all the process may use
+  std::set<std::string, std::less<>> disabled_passes = {};  // by name, see `tessera inspect --passes`
   std::size_t plan_limit = 16;   // plans kept, one per set of input shapes; least recently used go
   std::size_t memory_limit = 0;  // bytes of arena and known outputs one run may take; 0: no limit
 };
@@ -36,8 +36,8 @@ struct SessionOptions {
 struct RunOptions {
   int step = 0, steps = 1;       // position of this run in a loop of `steps` (denoising)
   Observer* observer = nullptr;  // borrowed for the run
-  std::shared_ptr<const Cancellation> cancellation;
-  Deadline deadline;
+  std::shared_ptr<const Cancellation> cancellation = {};
+  Deadline deadline = {};
 };
 
 // A graph input or output as the model declares it.

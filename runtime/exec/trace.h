@@ -1,0 +1,31 @@
+#pragma once
+// Records a run for chrome://tracing or ui.perfetto.dev: one lane per worker, one box per step.
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "runtime/exec/observer.h"
+
+namespace tessera {
+
+// Give it to one run or to several after each other; times count from the begin of each run. Thread rule: `step` from
+// any thread; `write` when no run is going on.
+class [[gnu::visibility("default")]] Trace final : public Observer {
+ public:
+  void step(const StepEvent& event) override;
+  // {"traceEvents": [...]}: complete events ("ph": "X") with the node's name, and op, shapes and flops as arguments.
+  std::string json() const;
+  void write(const std::string& path) const;  // Errors: run_time naming the path
+
+ private:
+  struct Event {
+    std::string node, op, in, out;
+    int worker;
+    std::int64_t begin_ns, end_ns;
+    double flops;
+  };
+  std::mutex mutex_;
+  std::vector<Event> events_;
+};
+
+}  // namespace tessera
