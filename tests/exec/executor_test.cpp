@@ -4,7 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -172,35 +173,52 @@ TEST(Executor, keeps_its_deadline) {
   }
 }
 
-// Which threads ran steps.
-class Threads final : public Observer {
+// Which threads ran steps. Each step waits until `wanted` threads have come: they can meet only if steps overlap.
+class Meeting final : public Observer {
  public:
+  explicit Meeting(std::size_t wanted) : wanted_(wanted) {}
   void step(const StepEvent& event) override {
-    const std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex_);
     threads.insert(std::this_thread::get_id());
     workers.insert(event.worker);
     ++steps;
+    come_.notify_all();
+    come_.wait_for(lock, std::chrono::seconds(20), [&] { return threads.size() >= wanted_; });
   }
-  std::mutex mutex;
   std::set<std::thread::id> threads;
   std::set<int> workers;
   int steps = 0;
+
+ private:
+  const std::size_t wanted_;
+  std::mutex mutex_;
+  std::condition_variable come_;
 };
 
-TEST(Executor, uses_the_threads_it_was_given) {
+// `n` chains of two heavy steps.
+Graph side_by_side(int n) {
   SmallGraph e;
-  const ValueId x = e.input("x", {1 << 18});
-  std::vector<ValueId> ends;
-  for (int i = 0; i < 64; ++i) e.output(concat("y", i), e.node("Exp", {e.node("Exp", {x})}));
-  const Tensor in = Tensor::zeros(DType::f32, {1 << 18});
-  Threads one, eight;
-  run(e.g, {in}, {.observer = &one}, {}, 1);
-  run(e.g, {in}, {.observer = &eight}, {}, 8);
+  const ValueId x = e.input("x", {1 << 14});
+  for (int i = 0; i < n; ++i) e.output(concat("y", i), e.node("Exp", {e.node("Exp", {x})}));
+  return e.g;
+}
+
+TEST(Executor, runs_on_the_calling_thread_when_it_has_one) {
+  Meeting one(1);
+  run(side_by_side(64), {Tensor::zeros(DType::f32, {1 << 14})}, {.observer = &one}, {}, 1);
   EXPECT_EQ(one.steps, 128);
-  EXPECT_EQ(eight.steps, 128);
   EXPECT_EQ(one.threads, std::set{std::this_thread::get_id()});
-  EXPECT_GT(eight.threads.size(), 1u);
-  EXPECT_LT(*eight.workers.rbegin(), 8);
+}
+
+TEST(Executor, overlaps_independent_steps) {
+  const Tensor in = Tensor::zeros(DType::f32, {1 << 14});
+  for (const int threads : {2, 4, 8}) {
+    Meeting meeting(static_cast<std::size_t>(threads));
+    run(side_by_side(threads), {in}, {.observer = &meeting}, {}, threads);
+    EXPECT_EQ(meeting.steps, 2 * threads);
+    EXPECT_EQ(meeting.threads.size(), static_cast<std::size_t>(threads));
+    EXPECT_LT(*meeting.workers.rbegin(), threads);
+  }
 }
 
 }  // namespace
