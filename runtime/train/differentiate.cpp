@@ -14,8 +14,10 @@ namespace {
 // What a gradient rule sees of one node.
 class NodeGradient final : public GradContext {
  public:
-  NodeGradient(GraphBuilder& build, const Node& node, std::vector<ValueId> dout, std::vector<char> needed)
-      : build_(build),
+  NodeGradient(const Graph& forward, GraphBuilder& build, const Node& node, std::vector<ValueId> dout,
+               std::vector<char> needed)
+      : forward_(forward),
+        build_(build),
         node_(node),
         attr_(node.op->attributes, node.attributes),
         dout_(std::move(dout)),
@@ -27,8 +29,15 @@ class NodeGradient final : public GradContext {
   }
   ValueId constant(Tensor value) override { return build_.constant(std::move(value)); }
   DType dtype(ValueId v) const override { return build_.dtype(v); }
-  const Shape* shape(ValueId v) const override { return build_.shape(v); }
-  const Tensor* value(ValueId v) const override { return build_.value(v); }
+  // Of forward values, taken from the graph that does not grow: rules may hold on to them while they write nodes.
+  const Shape* shape(ValueId v) const override {
+    if (index(v) >= forward_.values.size()) return build_.shape(v);
+    return forward_.at(v).shape ? &*forward_.at(v).shape : nullptr;
+  }
+  const Tensor* value(ValueId v) const override {
+    if (index(v) >= forward_.values.size()) return build_.value(v);
+    return forward_.is_constant(v) ? &forward_.at(v).constant : nullptr;
+  }
 
   const AttributeReader& attr() const override { return attr_; }
   int inputs() const override { return static_cast<int>(node_.in.size()); }
@@ -41,6 +50,7 @@ class NodeGradient final : public GradContext {
   ValueId dout(int i) override;
 
  private:
+  const Graph& forward_;
   GraphBuilder& build_;
   const Node& node_;
   const AttributeReader attr_;
@@ -188,12 +198,10 @@ class Differentiation {
         check(v == ValueId::none || forward_.at(v).shape, Code::unsupported,
               "a gradient needs shapes known beforehand; '", v == ValueId::none ? "" : forward_.at(v).name,
               "' has one during the run only");
-    NodeGradient context(build_, n, std::move(dout), needed);
+    NodeGradient context(forward_, build_, n, std::move(dout), needed);
     const auto gradients = n.op->gradient(context);
-    check(gradients.size() <= n.in.size(), Code::internal, "the rule returns ", gradients.size(), " gradients for ",
-          n.in.size(), " inputs");
     for (std::size_t i = 0; i < gradients.size(); ++i) {
-      if (gradients[i] == ValueId::none || !needed[i]) continue;
+      if (gradients[i] == ValueId::none || i >= n.in.size() || !needed[i]) continue;
       const Value& x = forward_.at(n.in[i]);
       ValueId d = reduced(build_, gradients[i], *x.shape);
       if (build_.dtype(d) != x.dtype) d = build_.node("Cast", {d}, {{"to", static_cast<std::int64_t>(x.dtype)}});
