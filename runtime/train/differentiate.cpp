@@ -7,6 +7,7 @@
 #include "runtime/graph/build.h"
 #include "runtime/graph/verify.h"
 #include "runtime/op/context.h"
+#include "runtime/op/evaluate.h"
 
 namespace tessera {
 namespace {
@@ -23,10 +24,7 @@ class NodeGradient final : public GradContext {
         dout_(std::move(dout)),
         needed_(std::move(needed)) {}
 
-  std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes,
-                             int outputs) override {
-    return build_.nodes(op, std::move(in), std::move(attributes), outputs);
-  }
+  std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes, int outputs) override;
   ValueId constant(Tensor value) override { return build_.constant(std::move(value)); }
   DType dtype(ValueId v) const override { return build_.dtype(v); }
   // Of forward values, taken from the graph that does not grow: rules may hold on to them while they write nodes.
@@ -58,6 +56,24 @@ class NodeGradient final : public GradContext {
   std::vector<char> needed_;
 };
 
+// Integer arithmetic on constants (pads negated, shapes put together) is done at once: shapes that hang on it stay
+// known.
+std::vector<ValueId> NodeGradient::nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes,
+                                         int outputs) {
+  auto out = build_.nodes(op, in, attributes, outputs);
+  std::vector<const Tensor*> values;
+  for (const auto v : in) {
+    values.push_back(v == ValueId::none ? nullptr : value(v));
+    if (v != ValueId::none && (!values.back() || dtypes::floats.has(dtype(v)))) return out;
+  }
+  constexpr std::int64_t small = 4096;  // elements: shapes, axes, pads
+  for (const auto v : out)
+    if (dtypes::floats.has(dtype(v)) || !shape(v) || count(*shape(v)) > small) return out;
+  auto results = evaluate(build_.registry.at(op), attributes, values, outputs);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = constant(std::move(results[i]));
+  return out;
+}
+
 ValueId zeros_like(NodeBuilder& build, ValueId v) {
   return build.node("ConstantOfShape", {build.ints(*build.shape(v))}, {{"value", Tensor::zeros(build.dtype(v), {1})}});
 }
@@ -70,6 +86,7 @@ ValueId NodeGradient::dout(int i) {
 
 // Sums a gradient over the axes along which `shape` was broadcast.
 ValueId reduced(NodeBuilder& build, ValueId d, const Shape& shape) {
+  check(build.shape(d) != nullptr, Code::internal, "the rule gives a gradient whose shape is not known");
   const Shape from = *build.shape(d);
   if (from == shape) return d;
   check(broadcasts_to(shape, from), Code::internal, "the gradient has shape ", from, ", its input ", shape);

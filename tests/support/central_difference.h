@@ -11,9 +11,10 @@
 namespace tessera {
 
 struct DifferenceOptions {
-  double step = 1e-5;       // h of (f(x + h) - f(x - h)) / 2h, times max(1, |x|)
-  double tolerance = 1e-6;  // of the difference, relative to max(1, largest gradient)
-  std::size_t most = 64;    // elements of each input that are moved, spread evenly
+  double step = 1e-5;                // h of (f(x + h) - f(x - h)) / 2h, times max(1, |x| / 1000)
+  double tolerance = 1e-6;           // of the difference, relative to max(1, largest gradient)
+  std::size_t most = 64;             // elements of each input that are moved, spread evenly
+  std::vector<std::string> fixed{};  // inputs of an operator that are not moved, by the names of its table
 };
 
 // One line per wrong element: "d.x[3] of y: 1.5, differences say 1.25". Empty when all agree. Each f64 output is

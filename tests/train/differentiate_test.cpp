@@ -86,6 +86,14 @@ TEST(Differentiate, finds_intermediate_values_and_weights) {
   EXPECT_EQ(to_text(out.at("d.x")), "f64{20, 20}");
 }
 
+// The rule of Pad negates the pads: shapes behind such arithmetic are known at once.
+TEST(Differentiate, folds_the_shape_arithmetic_of_rules) {
+  Example e;
+  const auto x = e.input("x", {2});
+  e.build.output("y", e.build.node("Pad", {x, e.build.ints({1, 2})}));
+  EXPECT_THAT(gradient_errors(e.g, {tensor_from_text("f64{1, 2}")}, builtin_registry()), IsEmpty());
+}
+
 TEST(Differentiate, gives_zeros_where_nothing_depends) {
   Example e;
   const auto x = e.input("x", {2});
