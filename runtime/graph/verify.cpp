@@ -20,6 +20,9 @@ void check_values(const Graph& g) {
   }
 }
 
+// (The node's description is written only when it is needed: verify runs after every pass.)
+[[noreturn]] void fail(const Node& n, const char* what) { throw Error(Code::internal, describe(n) + what); }
+
 }  // namespace
 
 void verify(const Graph& g) {
@@ -34,12 +37,11 @@ void verify(const Graph& g) {
   for (std::size_t n = 0; n < g.nodes.size(); ++n) {
     const Node& node = g.nodes[n];
     for (const ValueId v : node.in)
-      check(v == ValueId::none || (in_range(v) && defined[index(v)]), Code::internal, describe(node),
-            " reads a value that is not defined before it");
+      if (v != ValueId::none && !(in_range(v) && defined[index(v)])) fail(node, " reads a value not defined before it");
     for (const ValueId v : node.out) {
       if (v == ValueId::none) continue;
-      check(in_range(v) && !defined[index(v)] && g.at(v).producer == static_cast<NodeId>(n), Code::internal,
-            describe(node), " has an output with another producer");
+      if (!in_range(v) || defined[index(v)] || g.at(v).producer != static_cast<NodeId>(n))
+        fail(node, " has an output with another producer");
       defined[index(v)] = 1;
     }
   }
