@@ -14,7 +14,7 @@ constexpr double queue_ns = 20000;     // of tiny steps that one thread keeps to
 // Runs steps as tasks, each when all it waits for has finished.
 class TaskRun {
  public:
-  explicit TaskRun(Run& run) : run_(run) {
+  explicit TaskRun(Run& run) : run_(run), together_(run.steps().size(), -1) {
     for (std::size_t s = 0; s < run.steps().size(); ++s)
       run.frame().waiting(s).store(run.steps()[s].waits_for, std::memory_order_relaxed);
   }
@@ -24,25 +24,43 @@ class TaskRun {
     for (std::size_t s = 0; s < run_.steps().size(); ++s)
       if (run_.steps()[s].waits_for == 0) ready.push_back(static_cast<std::int32_t>(s));
     // A waiting thread takes steps of this run, or of another run of the session, but nothing from inside a kernel.
-    start(std::move(ready));
+    start(ready);
     group_.wait();
+    handed_over_.load(std::memory_order_acquire);
   }
 
  private:
   double cost(std::int32_t s) const { return run_.steps()[static_cast<std::size_t>(s)].cost; }
-  void spawn(std::vector<std::int32_t> steps) {
-    group_.run([this, steps = std::move(steps)] { follow(steps); });
+  struct Task {
+    TaskRun* run;
+    std::int32_t first;
+    void operator()() const { run->begin(first); }
+  };
+  // A task for these steps, which are a list in together_ on their way.
+  void spawn(std::span<const std::int32_t> steps) {
+    for (std::size_t i = 0; i < steps.size(); ++i)
+      together_[static_cast<std::size_t>(steps[i])] = i + 1 < steps.size() ? steps[i + 1] : -1;
+    handed_over_.fetch_add(1, std::memory_order_release);
+    group_.run(Task{this, steps[0]});
+  }
+  void spawn(std::int32_t step) { spawn({&step, 1}); }
+  void begin(std::int32_t first) {
+    handed_over_.load(std::memory_order_acquire);
+    std::vector<std::int32_t> mine;
+    for (auto s = first; s >= 0; s = together_[static_cast<std::size_t>(s)]) mine.push_back(s);
+    follow(std::move(mine));
+    handed_over_.fetch_add(1, std::memory_order_release);
   }
 
   // Spawns heavy steps and, together, the tiny ones.
-  void start(std::vector<std::int32_t> ready) {
+  void start(const std::vector<std::int32_t>& ready) {
     std::vector<std::int32_t> tiny;
     for (std::size_t i = ready.size(); i-- > 0;)  // a thread takes its latest task first
       if (cost(ready[i]) < tiny_step_ns)
         tiny.push_back(ready[i]);
       else
-        spawn({ready[i]});
-    if (!tiny.empty()) spawn(std::move(tiny));
+        spawn(ready[i]);
+    if (!tiny.empty()) spawn(tiny);
   }
 
   // Runs these steps and what they make ready: tiny ones at once, then one heavy one; other heavy ones become tasks.
@@ -52,7 +70,7 @@ class TaskRun {
     for (const auto s : mine) queued += cost(s);
     while (!mine.empty() || heavy >= 0) {
       if (heavy >= 0 && !mine.empty()) {
-        spawn({heavy});
+        spawn(heavy);
         heavy = -1;
       }
       if (queued > queue_ns && mine.size() > 1) queued -= share(mine);
@@ -72,7 +90,7 @@ class TaskRun {
         } else if (heavy < 0) {
           heavy = n;
         } else {
-          spawn({n});
+          spawn(n);
         }
       }
     }
@@ -85,12 +103,15 @@ class TaskRun {
     mine.erase(mine.begin(), half);
     double given = 0;
     for (const auto s : other) given += cost(s);
-    spawn(std::move(other));
+    spawn(other);
     return given;
   }
 
   Run& run_;
   tbb::task_group group_;
+  std::vector<std::int32_t> together_;  // by step: the next step of the task it was spawned with; -1 the last
+  // Orders a task after who spawned it, and the end after all. TBB does so itself, but invisibly to race detectors.
+  std::atomic<std::int64_t> handed_over_{0};
 };
 
 void run_steps(Frame& frame, const Workers& workers, const ExecuteOptions& options) {

@@ -4,6 +4,7 @@
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 #include <algorithm>
+#include <atomic>
 
 #include "runtime/base/error.h"
 
@@ -17,30 +18,52 @@ thread_local LoopControl current;
 LoopScope::LoopScope(const LoopControl& control) : former_(current) { current = control; }
 LoopScope::~LoopScope() { current = former_; }
 
+namespace {
+
+// A loop shared by the threads that run its chunks.
+struct Loop {
+  std::int64_t n, grain;
+  LoopBody body;
+  LoopControl control;
+  // Orders chunks after the loop's begin and before its end. TBB does so itself, but invisibly to race detectors.
+  std::atomic<std::int64_t> chunks_done{0};
+
+  void chunk(std::int64_t c) const {
+    check(!control.stopped || !control.stopped(control.run), Code::run_time, "stopped");
+    body(c * grain, std::min(n, (c + 1) * grain));
+  }
+  void chunks(std::int64_t begin, std::int64_t end) {
+    chunks_done.load(std::memory_order_acquire);
+    for (std::int64_t c = begin; c < end; ++c) chunk(c);
+    chunks_done.fetch_add(end - begin, std::memory_order_release);
+  }
+};
+
+struct LoopTask {
+  Loop* loop;
+  void operator()(const tbb::blocked_range<std::int64_t>& range) const { loop->chunks(range.begin(), range.end()); }
+};
+
+}  // namespace
+
 void run_parallel(std::int64_t n, std::int64_t grain, LoopBody body) {
   if (n <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
   if (n <= grain) return body(0, n);
-  const LoopControl control = current;
-  const auto chunk = [&](std::int64_t c) {
-    check(!control.stopped || !control.stopped(control.run), Code::run_time, "stopped");
-    body(c * grain, std::min(n, (c + 1) * grain));
-  };
+  Loop loop{n, grain, body, current};
   const std::int64_t chunks = (n - 1) / grain + 1;
-  if (control.serial) {
-    for (std::int64_t c = 0; c < chunks; ++c) chunk(c);
+  if (current.serial) {
+    for (std::int64_t c = 0; c < chunks; ++c) loop.chunk(c);
     return;
   }
+  loop.chunks_done.store(0, std::memory_order_release);
   tbb::this_task_arena::isolate([&] {
     // Of its own: were it bound to the caller's, cancelling that would end this loop early without a word.
     tbb::task_group_context context(tbb::task_group_context::isolated);
-    tbb::parallel_for(
-        tbb::blocked_range<std::int64_t>(0, chunks, 1),
-        [&](const auto& range) {
-          for (auto c = range.begin(); c < range.end(); ++c) chunk(c);
-        },
-        tbb::simple_partitioner{}, context);
+    tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, chunks, 1), LoopTask{&loop}, tbb::simple_partitioner{},
+                      context);
   });
+  loop.chunks_done.load(std::memory_order_acquire);
 }
 
 }  // namespace tessera
