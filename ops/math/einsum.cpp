@@ -235,7 +235,7 @@ class Letters {
 ValueId gradient_of(GradContext& g, const Equation& e, int i) {
   constexpr int fresh = 1000;
   const auto& labels = e.in[static_cast<std::size_t>(i)];
-  const Shape& dims = *g.shape(g.in(i));
+  const Shape dims = *g.shape(g.in(i));
   Letters letters;
   std::vector<ValueId> in{g.dout(0)};
   std::string text = letters.of(e.out);

@@ -84,7 +84,7 @@ std::vector<ValueId> gradient(GradContext& g) {
     return g.node("Gemm", {a, b}, {{"alpha", g.attr().real("alpha")}, {"transA", trans_a}, {"transB", trans_b}});
   };
   const ValueId dy = g.dout(0);
-  std::vector<ValueId> d(3, ValueId::none);
+  std::vector<ValueId> d(static_cast<std::size_t>(g.inputs()), ValueId::none);
   if (g.needs(0)) d[0] = ta ? gemm(g.in(1), dy, tb, 1) : gemm(dy, g.in(1), 0, 1 - tb);
   if (g.needs(1)) d[1] = tb ? gemm(dy, g.in(0), 1, ta) : gemm(g.in(0), dy, 1 - ta, 0);
   if (g.has(2) && g.needs(2)) d[2] = beta == 1 ? dy : g.node("Mul", {dy, g.scalar_like(dy, static_cast<double>(beta))});

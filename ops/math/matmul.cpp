@@ -72,7 +72,7 @@ ValueId reshaped(GradContext& g, ValueId v, const Shape& to) {
 // product that sums over them, instead of a product per batch and a sum. Otherwise gradients have all batch axes, and a
 // vector A's also its axis of one row: the driver sums over what an input was broadcast along.
 std::vector<ValueId> gradient(GradContext& g) {
-  const Shape &sa = *g.shape(g.in(0)), &sb = *g.shape(g.in(1));
+  const Shape sa = *g.shape(g.in(0)), sb = *g.shape(g.in(1));
   auto [ma, mb, my] = operands(sa, sb);
   const bool one_b = mb.rank() == 2;
   if (one_b) {

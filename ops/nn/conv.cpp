@@ -34,7 +34,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   const Convolution c = sizes(g.attr(), *g.shape(g.in(0)), *g.shape(g.in(1)));
   Attributes attributes = window_attributes(c.window);
   attributes["group"] = c.group;
-  std::vector<ValueId> d(3, ValueId::none);
+  std::vector<ValueId> d(static_cast<std::size_t>(g.inputs()), ValueId::none);
   if (g.needs(1)) d[1] = g.node("tessera::ConvWeightGrad", {g.in(0), g.dout(0)}, attributes);
   if (g.needs(0)) {
     std::vector<std::int64_t> extra;

@@ -38,7 +38,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   for (auto& w : c.window) w.end = (w.out - 1) * w.stride + w.extent() - w.in - w.begin;
   Attributes attributes = window_attributes(c.window);
   attributes["group"] = c.group;
-  std::vector<ValueId> d(3, ValueId::none);
+  std::vector<ValueId> d(static_cast<std::size_t>(g.inputs()), ValueId::none);
   if (g.needs(0)) d[0] = g.node("Conv", {g.dout(0), g.in(1)}, attributes);
   if (g.needs(1)) d[1] = g.node("tessera::ConvWeightGrad", {g.dout(0), g.in(0)}, attributes);
   if (g.has(2) && g.needs(2)) {
