@@ -21,6 +21,8 @@ bool eigen_only() {
   return asked;
 }
 
+bool native_bf16() { return multiplies_bf16() && !eigen_only(); }
+
 // How one product of the batch is cut into pieces of rows x columns; k is never cut, so every element of C is summed by
 // one call in one order. `batches` products that are too small to be cut make one task.
 struct Split {
@@ -40,14 +42,14 @@ Split split(DType dtype, std::int64_t batches, std::int64_t m, std::int64_t n, s
   const double volume =
       static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(std::max<std::int64_t>(k, 1));
   if (volume <= task_volume) return {m, n, 1, 1, static_cast<std::int64_t>(task_volume / std::max(volume, 64.0)) + 1};
-  const bool sgemm = dtype == DType::f32 && !eigen_only();
+  const bool onednn = (dtype == DType::f32 && !eigen_only()) || (dtype == DType::bf16 && native_bf16());
   // dnnl_sgemm packs both operands anew in every call. With 1024 rows per call that costs 1-2 % of 4096x1536x1536,
   // 4096x8960x1536 and 4096x1536x8960 (one thread, against one call), with 512 rows 6-8 %; two threads then reach 1.93
   // to 1.96 of one. Its register tile is 48 columns by 8 rows (AVX-512). The others keep their packed pieces in the
   // cache.
   Split s{};
-  s.rows = part(m, sgemm ? 1024 : 256, 8);
-  s.columns = part(n, sgemm ? 4608 : 512, 48);
+  s.rows = part(m, onednn ? 1024 : 256, 8);
+  s.columns = part(n, onednn ? 4608 : 512, 48);
   // Fewer than four pieces leave threads idle (two are enough for what takes less than a millisecond).
   const std::int64_t wanted = volume < (1 << 27) ? 2 : 4;
   while (batches * divide_up(m, s.rows) * divide_up(n, s.columns) < wanted) {
@@ -121,6 +123,22 @@ void widen(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t c
     for (std::int64_t j = 0; j < columns; ++j) to[i * columns + j] = static_cast<float>(from[i * stride + j]);
 }
 
+// bf16 by instructions of the CPU: 1.6 to 1.9 times the speed of dnnl_sgemm in f32 on one thread (256^3 to
+// 4096x8960x1536).
+void compute_native(const Piece<bf16>& p) {
+  Tile t = p.tile;
+  if (t.alpha == 1 && !p.addend) return onednn_tile(t, p.a, p.b, p.c, true);
+  const Scratch<float> c(t.m * t.n);
+  t.c_stride = t.n;
+  onednn_tile(t, p.a, p.b, c.data(), false);
+  for (std::int64_t i = 0; i < t.m; ++i)
+    for (std::int64_t j = 0; j < t.n; ++j) {
+      float y = t.alpha * c[i * t.n + j];
+      if (p.addend) y += p.beta * static_cast<float>(p.addend[i * p.addend_rows + j * p.addend_columns]);
+      p.c[i * p.tile.c_stride + j] = static_cast<bf16>(y);
+    }
+}
+
 // Sixteen-bit floats: pieces of both operands are widened, k in panels, so the working memory stays within the cache.
 template <class T>
 requires(sizeof(T) == 2) void compute(Piece<T> p) {
@@ -131,6 +149,8 @@ requires(sizeof(T) == 2) void compute(Piece<T> p) {
     p.addend_columns = 1;
     p.beta = 1;
   }
+  if constexpr (std::is_same_v<T, bf16>)
+    if (native_bf16() && p.tile.m * p.tile.n * p.tile.k > 32 * 32 * 32) return compute_native(p);
   const Tile& t = p.tile;
   const std::int64_t depth = std::min(panel, std::max<std::int64_t>(t.k, 1));
   const Scratch<float> a(t.m * depth), b(depth * t.n), c(t.m * t.n);

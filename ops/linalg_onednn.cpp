@@ -1,6 +1,8 @@
 // The only file of the product verb that sees oneDNN.
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
+#include <array>
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
 
 #include "ops/linalg_tile.h"
 #include "runtime/base/error.h"
@@ -24,6 +26,52 @@ class OneThread {
   int before_;
 };
 
+// A bf16 product of one shape, ready to run. Primitives are made once per shape and thread: making one costs as much as
+// a small product, and oneDNN's working memory belongs to the thread that made it.
+class Bf16Product {
+ public:
+  using Key = std::array<std::int64_t, 8>;
+  static Key key(const Tile& t, bool to_bf16) {
+    return {t.m, t.n, t.k, t.a_stride, t.b_stride, t.c_stride, t.a_transposed + 2 * t.b_transposed, to_bf16};
+  }
+
+  Bf16Product(const Tile& t, bool to_bf16)
+      : a_(matrix(t.m, t.k, t.a_stride, t.a_transposed, Type::bf16)),
+        b_(matrix(t.k, t.n, t.b_stride, t.b_transposed, Type::bf16)),
+        c_(matrix(t.m, t.n, t.c_stride, false, to_bf16 ? Type::bf16 : Type::f32)),
+        matmul_({dnnl::matmul::desc(a_, b_, c_), engine()}) {}
+
+  void run(const bf16* a, const bf16* b, void* c) const {
+    dnnl::stream stream(engine());
+    matmul_.execute(stream, {{DNNL_ARG_SRC, {a_, engine(), const_cast<bf16*>(a)}},
+                             {DNNL_ARG_WEIGHTS, {b_, engine(), const_cast<bf16*>(b)}},
+                             {DNNL_ARG_DST, {c_, engine(), c}}});
+    stream.wait();
+  }
+
+ private:
+  using Type = dnnl::memory::data_type;
+  static const dnnl::engine& engine() {
+    static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+    return cpu;
+  }
+  static dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, std::int64_t stride, bool transposed,
+                                   Type type) {
+    return {{rows, columns}, type, transposed ? dnnl::memory::dims{1, stride} : dnnl::memory::dims{stride, 1}};
+  }
+  dnnl::memory::desc a_, b_, c_;
+  dnnl::matmul matmul_;
+};
+
+const Bf16Product& bf16_product(const Tile& t, bool to_bf16) {
+  constexpr std::size_t kept = 256;
+  thread_local std::map<Bf16Product::Key, Bf16Product> made;
+  const auto key = Bf16Product::key(t, to_bf16);
+  if (const auto at = made.find(key); at != made.end()) return at->second;
+  if (made.size() >= kept) made.clear();
+  return made.try_emplace(key, t, to_bf16).first->second;
+}
+
 }  // namespace
 
 void onednn_tile(const Tile& t, const float* a, const float* b, float* c) {
@@ -32,6 +80,21 @@ void onednn_tile(const Tile& t, const float* a, const float* b, float* c) {
                                  t.a_stride, b, t.b_stride, t.accumulate ? 1.0f : 0.0f, c, t.c_stride);
   check(status != dnnl_out_of_memory, Code::run_time, "out of memory in a matrix product");
   check(status == dnnl_success, Code::internal, "dnnl_sgemm refused a product: status ", static_cast<int>(status));
+}
+
+bool multiplies_bf16() {
+  static const bool able = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+  return able;
+}
+
+void onednn_tile(const Tile& t, const bf16* a, const bf16* b, void* c, bool to_bf16) {
+  const OneThread one_thread;
+  try {
+    bf16_product(t, to_bf16).run(a, b, c);
+  } catch (const dnnl::error& e) {
+    throw Error(e.status == dnnl_out_of_memory ? Code::run_time : Code::internal,
+                concat("a bf16 matrix product failed: ", e.message));
+  }
 }
 
 }  // namespace tessera

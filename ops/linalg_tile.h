@@ -2,6 +2,8 @@
 // What linalg.cpp asks of a library: one product of a piece, on the calling thread alone.
 #include <cstdint>
 
+#include "runtime/tensor/half.h"
+
 namespace tessera {
 
 // C = alpha A B + (accumulate ? C : 0); strides and flags as in MatrixLayout. m, n, k >= 1.
@@ -21,5 +23,10 @@ void eigen_tile(const Tile&, const std::uint64_t* a, const std::uint64_t* b, std
 
 // oneDNN, with OpenMP held to one thread for the call (the setting of the calling thread is restored).
 void onednn_tile(const Tile&, const float* a, const float* b, float* c);
+
+// bf16 operands, summed in f32; c is bf16, rounded once, or f32. alpha must be 1 and nothing is accumulated. Only where
+// the CPU has instructions for it: elsewhere widening is as fast.
+bool multiplies_bf16();
+void onednn_tile(const Tile&, const bf16* a, const bf16* b, void* c, bool to_bf16);
 
 }  // namespace tessera
