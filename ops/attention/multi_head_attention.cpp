@@ -1,0 +1,147 @@
+#include "runtime/op/context.h"
+
+namespace tessera {
+namespace {
+
+namespace mha {
+constexpr int query = 0, key = 1, value = 2, bias = 3, key_padding_mask = 4, attention_bias = 5, past_key = 6,
+              past_value = 7;
+}
+using Ints = std::vector<std::int64_t>;
+
+// Writes com.microsoft MultiHeadAttention as ONNX Attention. Operand forms: separate [B x L x H*D]; packed query
+// [B x L x H x 3 x D]; packed key [B x L x H x 2 x D]; or a key and value that are [B x H x L x D] already.
+class Rewrite {
+ public:
+  explicit Rewrite(RewriteContext& c) : c_(c), b_(c.build) {
+    const auto heads = c.attributes.find("num_heads");
+    check(heads != c.attributes.end(), "needs attribute 'num_heads'");
+    heads_ = std::get<std::int64_t>(heads->second);
+    check(heads_ > 0, "num_heads must be positive, got ", heads_);
+    for (std::size_t i = 8; i < c.in.size(); ++i)
+      check(c.in[i] == ValueId::none, Code::unsupported,
+            "past_sequence_length and cache_indirection are not supported");
+    check(c.outputs <= 3, Code::unsupported, "the output qk is not supported");
+  }
+
+  void run() {
+    operands();
+    if (c_.has(mha::bias)) add_bias();
+    Attributes attributes{{"q_num_heads", heads_}, {"kv_num_heads", heads_}};
+    if (const auto it = c_.attributes.find("scale"); it != c_.attributes.end()) attributes.insert(*it);
+    if (const auto it = c_.attributes.find("unidirectional"); it != c_.attributes.end())
+      attributes.emplace("is_causal", it->second);
+    const auto given = [&](int i) { return c_.has(i) ? c_.in[static_cast<std::size_t>(i)] : ValueId::none; };
+    std::vector<ValueId> in{q_, k_, v_, mask(), given(mha::past_key), given(mha::past_value), lengths_};
+    c_.become(b_.nodes("Attention", in, attributes, c_.outputs));
+  }
+
+ private:
+  int rank(int i) const {
+    const Shape* s = b_.shape(c_.in[static_cast<std::size_t>(i)]);
+    return s ? s->rank() : 3;  // not known before shapes are bound: the common form
+  }
+  // Part `index` of axis 3 of [B x L x H x parts x D], as [B x L x H*D].
+  ValueId unpack(ValueId packed, std::int64_t index) {
+    const ValueId part =
+        b_.node("Gather", {packed, b_.constant(Tensor::scalar<std::int64_t>(index))}, {{"axis", std::int64_t{3}}});
+    return b_.node("Reshape", {part, b_.ints({0, 0, -1})});
+  }
+  // [B x H x L x D] -> [B x L x H*D]
+  ValueId flatten(ValueId v) {
+    const ValueId moved = b_.node("Transpose", {v}, {{"perm", Ints{0, 2, 1, 3}}});
+    return b_.node("Reshape", {moved, b_.ints({0, 0, -1})});
+  }
+
+  void operands() {
+    q_ = c_.in.at(mha::query);
+    if (rank(mha::query) == 5) {
+      const ValueId packed = q_;
+      q_ = unpack(packed, 0), k_ = unpack(packed, 1), v_ = unpack(packed, 2);
+      return;
+    }
+    check(c_.has(mha::key), "needs a key, or a query of rank 5 that packs all three");
+    k_ = c_.in[mha::key];
+    if (rank(mha::key) == 5) {
+      const ValueId packed = k_;
+      k_ = unpack(packed, 0), v_ = unpack(packed, 1);
+      return;
+    }
+    check(c_.has(mha::value), "needs a value");
+    v_ = c_.in[mha::value];
+    if (rank(mha::key) == 4) k_ = flatten(k_), v_ = flatten(v_);
+  }
+
+  // bias [Cq + Ck + Cv] in the order q, k, v; q and k are equally wide.
+  void add_bias() {
+    const ValueId bias = c_.in[mha::bias];
+    const Shape* whole = b_.shape(bias);
+    check(whole && whole->rank() == 1, Code::unsupported, "bias must be a constant of rank 1");
+    const Shape* q = b_.shape(q_);
+    const std::int64_t total = (*whole)[0], width = q ? (*q)[2] : total / 3;
+    check(2 * width <= total, "bias has ", total, " elements for a hidden size of ", width);
+    const ValueId sizes = b_.ints({width, width, total - 2 * width});
+    const auto parts = b_.nodes("Split", {bias, sizes}, {{"axis", std::int64_t{0}}}, 3);
+    q_ = b_.node("Add", {q_, parts[0]}), k_ = b_.node("Add", {k_, parts[1]}), v_ = b_.node("Add", {v_, parts[2]});
+  }
+
+  // key_padding_mask [B x L] (1 = key) adds mask_filter_value to the scores of padding, a finite number; [B] gives the
+  // number of keys. attention_bias is added on top.
+  ValueId mask() {
+    ValueId sum = c_.has(mha::attention_bias) ? c_.in[mha::attention_bias] : ValueId::none;
+    if (!c_.has(mha::key_padding_mask)) return sum;
+    const ValueId padding = c_.in[mha::key_padding_mask];
+    const Shape* s = b_.shape(padding);
+    if (s && s->rank() == 1) {
+      check(!q_static() || (*s)[0] == (*b_.shape(q_))[0], Code::unsupported,
+            "key_padding_mask of 3 B + 2 numbers is not supported");
+      lengths_ = b_.node("Cast", {padding}, {{"to", std::int64_t{static_cast<int>(DType::i64)}}});
+      return sum;
+    }
+    const auto filter = c_.attributes.find("mask_filter_value");
+    const double hidden =
+        filter == c_.attributes.end() ? -10000.0 : static_cast<double>(std::get<float>(filter->second));
+    const ValueId keep = b_.node("Cast", {padding}, {{"to", std::int64_t{static_cast<int>(DType::boolean)}}});
+    // [B x L] -> [B x 1 x 1 x L]; [B x Lq x L] -> [B x 1 x Lq x L]
+    const ValueId wide = b_.node("Unsqueeze", {keep, s && s->rank() == 3 ? b_.ints({1}) : b_.ints({1, 2})});
+    const ValueId added = b_.node("Where", {wide, b_.scalar_like(q_, 0), b_.scalar_like(q_, hidden)});
+    return sum == ValueId::none ? added : b_.node("Add", {sum, added});
+  }
+  bool q_static() const { return b_.shape(q_) != nullptr; }
+
+  RewriteContext& c_;
+  NodeBuilder& b_;
+  std::int64_t heads_ = 0;
+  ValueId q_ = ValueId::none, k_ = ValueId::none, v_ = ValueId::none, lengths_ = ValueId::none;
+};
+
+}  // namespace
+
+extern constinit const OpDef op_multi_head_attention = define({
+    .name = "MultiHeadAttention",
+    .domain = "com.microsoft",
+    .since = 1,
+    .doc = "Multi-head attention with optional packing, bias, padding mask and cache; imported as ONNX Attention.",
+    .source = "ONNX Runtime contrib operators, com.microsoft.MultiHeadAttention-1",
+    .inputs = {{"query", "T", "[B x Lq x H*D], or [B x L x H x 3 x D]"},
+               {"key", "T", "[B x L x H*D], [B x L x H x 2 x D] or [B x H x L x D]", Presence::optional},
+               {"value", "T", "[B x L x H*Dv] or [B x H x L x Dv]", Presence::optional},
+               {"bias", "T", "[2 H*D + H*Dv]", Presence::optional},
+               {"key_padding_mask", "i32", "[B], [B x L] or [B x Lq x L]", Presence::optional},
+               {"attention_bias", "T", "broadcasts to [B x H x Lq x P+L]", Presence::optional},
+               {"past_key", "T", "[B x H x P x D]", Presence::optional},
+               {"past_value", "T", "[B x H x P x Dv]", Presence::optional},
+               {"past_sequence_length", "i32", "not supported", Presence::optional},
+               {"cache_indirection", "i32", "not supported", Presence::optional}},
+    .outputs = {{"output", "T", "[B x Lq x H*Dv]"},
+                {"present_key", "T", "[B x H x P+L x D]"},
+                {"present_value", "T", "[B x H x P+L x Dv]"}},
+    .attributes = {{"num_heads", AttributeType::integer, required, "H"},
+                   {"mask_filter_value", AttributeType::real, -10000.0f, "added to the scores of padding"},
+                   {"scale", AttributeType::real, {}, "default 1 / sqrt(D)"},
+                   {"unidirectional", AttributeType::integer, 0, "1: causal"}},
+    .types = {{"T", dtypes::floats}},
+    .expand = [](RewriteContext& c) { Rewrite(c).run(); },
+});
+
+}  // namespace tessera
