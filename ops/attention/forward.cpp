@@ -1,0 +1,196 @@
+#include <cmath>
+
+#include "ops/attention/kernel.h"
+#include "ops/attention/online_softmax.h"
+#include "runtime/op/parallel.h"
+#include "runtime/op/scratch.h"
+
+namespace tessera {
+namespace attention {
+namespace {
+
+// Calls with few tiles of queries (decoding) split the keys as well. Decided by sizes only.
+constexpr std::int64_t kEnoughTasks = 32;
+constexpr std::int64_t kLeastChunk = 512;
+
+template <class T>
+struct Forward {
+  using C = Compute<T>;
+  static constexpr int lanes = kBlockLanes<C>;
+
+  Problem<T> problem;
+  AttentionView<T> y;
+  C* lse;
+  std::int64_t tiles, tasks, chunk, chunks;  // tiles of queries per row set; keys per chunk, chunks of keys
+  C* partial_y = nullptr;                    // [tasks][chunks][kTileQueries][v_dim] when chunks > 1
+  C* partial_lse = nullptr;                  // [tasks][chunks][kTileQueries]
+
+  Forward(const Problem<T>& p, AttentionView<T> y, C* lse) : problem(p), y(y), lse(lse) {
+    tiles = (p.set_rows() + kTileQueries - 1) / kTileQueries;
+    tasks = p.shape.batch * p.row_sets() * tiles;
+    const std::int64_t wanted = tasks > 0 ? (kEnoughTasks + tasks - 1) / tasks : 1;
+    chunks = std::max<std::int64_t>(1, std::min(wanted, p.shape.kv_len / kLeastChunk));
+    chunk = (p.shape.kv_len + chunks - 1) / chunks;
+    chunk = std::max<std::int64_t>(1, (chunk + kTileKeys - 1) / kTileKeys) * kTileKeys;
+    chunks = std::max<std::int64_t>(1, (p.shape.kv_len + chunk - 1) / chunk);
+  }
+
+  // Task t is a tile of queries; the last tiles of a head come first, they are the long ones under a causal mask.
+  struct Tile {
+    std::int64_t batch, set, first_row;
+    int count;
+  };
+  Tile tile(std::int64_t task) const {
+    const std::int64_t first = (tiles - 1 - task % tiles) * kTileQueries, head = task / tiles;
+    return {head / problem.row_sets(), head % problem.row_sets(), first,
+            static_cast<int>(std::min<std::int64_t>(kTileQueries, problem.set_rows() - first))};
+  }
+
+  void run(std::int64_t task, std::int64_t part) const;
+  void finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std::int64_t slot, int first_lane) const;
+  void merge(std::int64_t task) const;
+};
+
+template <class T>
+void Forward<T>::run(std::int64_t task, std::int64_t part) const {
+  const auto& shape = problem.shape;
+  const Tile at = tile(task);
+  const int blocks = (at.count + lanes - 1) / lanes;
+  const std::int64_t panel = shape.qk_dim * lanes, acc = shape.v_dim * lanes, scores = kTileKeys * lanes;
+  const bool masked = problem.mask.bias != nullptr || problem.mask.keep != nullptr;
+  const std::int64_t copies = std::is_same_v<T, C> ? 0 : kTileKeys;
+  const std::int64_t k_copies = copies * copy_pitch<C>(shape.qk_dim), v_copies = copies * copy_pitch<C>(shape.v_dim);
+  const Scratch<C> memory(blocks * (panel + acc) + scores * (masked ? 2 : 1) + k_copies + v_copies);
+  C* const s = memory.data() + blocks * (panel + acc);
+  C* const extra = s + scores;
+  C* const k_copy = extra + (masked ? scores : 0);
+  C* const v_copy = k_copy + k_copies;
+
+  QueryBlock<T> block[kTileBlocks<C>];
+  OnlineSoftmax<C> state[kTileBlocks<C>];
+  std::int64_t any_limit = 0;
+  for (int b = 0; b < blocks; ++b) {
+    block[b] = query_block(problem, at.batch, at.set, at.first_row + b * lanes, std::min(lanes, at.count - b * lanes));
+    state[b].begin(memory.data() + blocks * panel + b * acc, shape.v_dim, block[b].vectors);
+    any_limit = std::max(any_limit, block[b].any_limit);
+    const T* rows[lanes];
+    for (int i = 0; i < block[b].vectors * simd::kLanes<C>; ++i) {
+      rows[i] = problem.q.row(at.batch, block[b].heads[i], block[b].queries[i]);
+    }
+    pack_panel<C>(rows, 1, shape.qk_dim, block[b].vectors, Rows<C>{memory.data() + b * panel, lanes});
+  }
+
+  KeyRange keys = valid_keys(problem, at.batch, at.set);
+  keys.begin = std::max(keys.begin, part * chunk);
+  keys.end = std::min({keys.end, (part + 1) * chunk, any_limit});
+  const std::int64_t head = problem.kv_head(at.set);
+  for (std::int64_t key = keys.begin; key < keys.end; key += kTileKeys) {
+    const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, keys.end - key));
+    const auto k = rows_as<C>(problem.k.row(at.batch, head, key), problem.k.row_stride, count, shape.qk_dim,
+                              k_copy);
+    const auto v = rows_as<C>(problem.v.row(at.batch, head, key), problem.v.row_stride, count, shape.v_dim,
+                              v_copy);
+    for (int b = 0; b < blocks; ++b) {
+      const Rows<const C> queries{memory.data() + b * panel, lanes};
+      if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
+      state[b].add(s, count, problem.unit, v, shape.v_dim);
+    }
+  }
+  for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);
+}
+
+// y = acc / weight and lse = m + log(weight), to the outputs or to the partial results of `slot`.
+template <class T>
+void Forward<T>::finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std::int64_t slot, int first_lane) const {
+  const std::int64_t v_dim = problem.shape.v_dim;
+  C inverse[lanes]{};
+  for (int i = 0; i < block.count; ++i) {
+    const C weight = state.weight[i];
+    inverse[i] = C(1) / weight;
+    const C log_sum = state.top[i] * problem.natural + std::log(weight);
+    if (chunks > 1) {
+      partial_lse[slot * kTileQueries + first_lane + i] = log_sum;
+    } else if (lse != nullptr) {
+      lse[(block.batch * problem.shape.q_heads + block.heads[i]) * problem.shape.q_len + block.queries[i]] = log_sum;
+    }
+    if (weight == C(0)) {  // no key was visible; acc may hold 0 * NaN
+      inverse[i] = C(0);
+      for (std::int64_t c = 0; c < v_dim; ++c) state.acc[c * lanes + i] = C(0);
+    }
+  }
+  if (chunks > 1) {
+    C* rows[lanes];
+    for (int i = 0; i < block.count; ++i) rows[i] = partial_y + (slot * kTileQueries + first_lane + i) * v_dim;
+    unpack_panel<C>(Rows<const C>{state.acc, lanes}, inverse, block.count, v_dim, rows);
+  } else {
+    T* rows[lanes];
+    for (int i = 0; i < block.count; ++i) rows[i] = y.row(block.batch, block.heads[i], block.queries[i]);
+    unpack_panel<C>(Rows<const C>{state.acc, lanes}, inverse, block.count, v_dim, rows);
+  }
+}
+
+// y = sum_p e^(lse_p - lse) y_p over the chunks of keys, in their order.
+template <class T>
+void Forward<T>::merge(std::int64_t task) const {
+  const Tile at = tile(task);
+  const std::int64_t v_dim = problem.shape.v_dim;
+  const Scratch<C> sum(v_dim);
+  for (int i = 0; i < at.count; ++i) {
+    const auto slot = [&](std::int64_t part) { return (task * chunks + part) * kTileQueries + i; };
+    C top = -std::numeric_limits<C>::infinity(), weight = 0;
+    for (std::int64_t part = 0; part < chunks; ++part) top = std::max(top, partial_lse[slot(part)]);
+    const C shift = top == -std::numeric_limits<C>::infinity() ? C(0) : top;
+    std::fill_n(sum.data(), v_dim, C(0));
+    for (std::int64_t part = 0; part < chunks; ++part) {
+      const C w = std::exp(partial_lse[slot(part)] - shift);
+      if (w == C(0)) continue;
+      weight += w;
+      const C* from = partial_y + slot(part) * v_dim;
+      for (std::int64_t c = 0; c < v_dim; ++c) sum[c] += w * from[c];
+    }
+    const std::int64_t head = problem.head(at.set, at.first_row + i), query = problem.query(at.first_row + i);
+    T* to = y.row(at.batch, head, query);
+    const C inverse = weight == C(0) ? C(0) : C(1) / weight;
+    for (std::int64_t c = 0; c < v_dim; ++c) to[c] = static_cast<T>(sum[c] * inverse);
+    if (lse != nullptr) {
+      lse[(at.batch * problem.shape.q_heads + head) * problem.shape.q_len + query] = shift + std::log(weight);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace attention
+
+template <class T>
+void attention_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
+                       AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,
+                       AttentionView<T> y, Compute<T>* lse) {
+  using C = Compute<T>;
+  attention::Forward<T> forward(attention::Problem<T>(shape, q, k, v, mask, scale, softcap), y, lse);
+  const std::int64_t chunks = forward.chunks, slots = forward.tasks * chunks * attention::kTileQueries;
+  const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
+  forward.partial_y = partial.data();
+  forward.partial_lse = partial.data() + slots * shape.v_dim;
+  run_parallel(forward.tasks * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) forward.run(i / chunks, i % chunks);
+  });
+  if (chunks == 1) return;
+  run_parallel(forward.tasks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) forward.merge(i);
+  });
+}
+
+template void attention_forward(const AttentionShape&, AttentionView<const float>, AttentionView<const float>,
+                                AttentionView<const float>, const AttentionMask<float>&, double, double,
+                                AttentionView<float>, float*);
+template void attention_forward(const AttentionShape&, AttentionView<const double>, AttentionView<const double>,
+                                AttentionView<const double>, const AttentionMask<double>&, double, double,
+                                AttentionView<double>, double*);
+template void attention_forward(const AttentionShape&, AttentionView<const f16>, AttentionView<const f16>,
+                                AttentionView<const f16>, const AttentionMask<f16>&, double, double,
+                                AttentionView<f16>, float*);
+template void attention_forward(const AttentionShape&, AttentionView<const bf16>, AttentionView<const bf16>,
+                                AttentionView<const bf16>, const AttentionMask<bf16>&, double, double,
+                                AttentionView<bf16>, float*);
+
+}  // namespace tessera

@@ -1,0 +1,76 @@
+#pragma once
+// Moves rows of tensors into the lanes of panels and back: panel[c][lane] = rows[lane][c].
+#include "ops/attention/tile_kernels.h"
+
+namespace tessera::attention {
+
+// Packs elements 0 .. n-1 (stride `step`) of vectors * kLanes rows; every entry of `rows` must be readable.
+template <class C, class S>
+void pack_panel(const S* const* rows, std::int64_t step, std::int64_t n, int vectors, Rows<C> panel) {
+  constexpr int lanes = simd::kLanes<C>;
+  for (int v = 0; v < vectors; ++v, rows += lanes, panel.data += lanes) {
+    std::int64_t c = 0;
+    if (step == 1) {
+      for (; c + lanes <= n; c += lanes) {
+        simd::Vec<C> square[lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) square[i] = simd::load_as<C>(rows[i] + c);
+        simd::transpose<C>(square);
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) simd::store<C>(panel.row(c + i), square[i]);
+      }
+    }
+    for (; c < n; ++c) {
+      if (step == 0 && c > 0) {
+        simd::store<C>(panel.row(c), simd::load<C>(panel.row(0)));
+        continue;
+      }
+      for (int i = 0; i < lanes; ++i) panel.row(c)[i] = static_cast<C>(static_cast<Compute<S>>(rows[i][c * step]));
+    }
+  }
+}
+
+// rows[lane][c] = panel[c][lane] * factor[lane] for lane < count, c < n.
+template <class C, class S>
+void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t n, S* const* rows) {
+  constexpr int lanes = simd::kLanes<C>;
+  for (int first = 0; first < count; first += lanes, rows += lanes, panel.data += lanes, factor += lanes) {
+    const simd::Vec<C> scale = simd::load(factor);
+    const int part = count - first < lanes ? count - first : lanes;
+    std::int64_t c = 0;
+    for (; c + lanes <= n; c += lanes) {
+      simd::Vec<C> square[lanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) square[i] = simd::load(panel.row(c + i)) * scale;
+      simd::transpose<C>(square);
+      for (int i = 0; i < part; ++i) simd::store_as<C>(rows[i] + c, square[i]);
+    }
+    for (; c < n; ++c) {
+      for (int i = 0; i < part; ++i) rows[i][c] = static_cast<S>(panel.row(c)[i] * factor[i]);
+    }
+  }
+}
+
+// Row length of a copy that is read column by column: an odd number of cache lines spreads its rows over all cache sets.
+template <class C>
+std::int64_t copy_pitch(std::int64_t dim) {
+  constexpr std::int64_t line = 64 / sizeof(C);
+  return ((dim + line - 1) / line | 1) * line;
+}
+
+// The rows of a tile as C: in place where the storage type is C, else converted into `copy`, of pitch copy_pitch.
+template <class C, class S>
+Rows<const C> rows_as(const S* rows, std::ptrdiff_t stride, int count, std::int64_t dim, C* copy) {
+  if constexpr (std::is_same_v<C, S>) return {rows, stride};
+  constexpr int lanes = simd::kLanes<C>;
+  const std::int64_t pitch = copy_pitch<C>(dim);
+  for (int j = 0; j < count; ++j, rows += stride) {
+    C* const to = copy + j * pitch;
+    std::int64_t c = 0;
+    for (; c + lanes <= dim; c += lanes) simd::store<C>(to + c, simd::load_as<C>(rows + c));
+    for (; c < dim; ++c) to[c] = static_cast<C>(rows[c]);
+  }
+  return {copy, static_cast<std::ptrdiff_t>(pitch)};
+}
+
+}  // namespace tessera::attention

@@ -1,0 +1,165 @@
+#include "ops/attention/tile_kernels.h"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace tessera::attention {
+namespace {
+
+using simd::kLanes;
+using simd::Vec;
+
+// Rows of a register block: with kBlockVectors vectors each, 24 accumulators of 32 registers, or 12 of 16.
+constexpr int kBlockRows = simd::kRegisters == 32 ? 8 : 4;
+
+// How the scalar operand of a product walks through memory: x(r, step).
+enum class Walk {
+  along_row,   // x[r * stride + step]: a dot product of rows
+  across_rows  // x[step * stride + r]: a sum of outer products
+};
+
+// Rows of K and V lie anywhere, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: ask for the rows
+// of the next tile while this one is at work. Only a hint; past the end it asks for memory that is not used.
+constexpr std::int64_t kPrefetchRows = 128;
+
+// acc[r][v] += sum over steps of x(r, step) * panel[step][v].
+template <Walk walk, bool prefetch, class C, int R, int V>
+[[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
+                                            Vec<C> (&acc)[R][V]) {
+  const C* a = x.data;
+  const C* b = panel.data;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    Vec<C> lane[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) lane[v] = simd::load(b + v * kLanes<C>);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec<C> scalar = simd::broadcast<C>(walk == Walk::along_row ? a[r * x.stride] : a[r]);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) acc[r][v] = simd::multiply_add<C>(scalar, lane[v], acc[r][v]);
+    }
+    if constexpr (prefetch) {
+      const std::int64_t row = walk == Walk::along_row ? step % kBlockRows : 0;
+      __builtin_prefetch(a + (row + kPrefetchRows) * x.stride, 0, 2);
+    }
+    a += walk == Walk::along_row ? 1 : x.stride;
+    b += panel.stride;
+  }
+}
+
+template <class C, int R, int V>
+void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C factor, Rows<C> s) {
+  Vec<C> acc[R][V] = {};
+  multiply<Walk::along_row, true>(keys, queries, dim, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) simd::store<C>(s.row(r) + v * kLanes<C>, acc[r][v] * factor);
+  }
+}
+
+template <class C, int R, int V>
+void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out) {
+  Vec<C> acc[R][V];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      acc[r][v] = simd::load(out.row(r) + v * kLanes<C>) * simd::load(alpha + v * kLanes<C>);
+    }
+  }
+  multiply<Walk::across_rows, true>(values, p, key_count, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) simd::store<C>(out.row(r) + v * kLanes<C>, acc[r][v]);
+  }
+}
+
+// `last` elements of the last vector exist; kLanes when it is whole.
+template <class C, int R, int V>
+void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last, Rows<C> out) {
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) __builtin_prefetch(out.row(r) + v * kLanes<C>, 1, 3);
+  }
+  Vec<C> acc[R][V] = {};
+  multiply<Walk::along_row, false>(p, right, query_count, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    C* row = out.row(r);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      C* at = row + v * kLanes<C>;
+      if (v + 1 < V || last == kLanes<C>) {
+        simd::store<C>(at, simd::load<C>(at) + acc[r][v]);
+      } else {
+        simd::store_first<C>(at, simd::load_first<C>(at, last) + acc[r][v], last);
+      }
+    }
+  }
+}
+
+// Calls f(integral_constant<n>) for 1 <= n <= limit.
+template <int limit, class F>
+[[gnu::always_inline]] inline void with_constant(int n, F&& f) {
+  if constexpr (limit > 0) {
+    if (n == limit) {
+      f(std::integral_constant<int, limit>{});
+    } else {
+      with_constant<limit - 1>(n, f);
+    }
+  }
+}
+
+}  // namespace
+
+template <class C>
+void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
+                 Rows<C> s) {
+  with_constant<kBlockVectors>(vectors, [&](auto v) {
+    for (int j = 0; j < key_count; j += kBlockRows) {
+      with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
+        scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride});
+      });
+    }
+  });
+}
+
+template <class C>
+void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
+                     const C* alpha, Rows<C> acc) {
+  with_constant<kBlockVectors>(vectors, [&](auto v) {
+    for (std::int64_t c = 0; c < dim; c += kBlockRows) {
+      with_constant<kBlockRows>(static_cast<int>(std::min<std::int64_t>(kBlockRows, dim - c)), [&](auto r) {
+        accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride});
+      });
+    }
+  });
+}
+
+template <class C>
+void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> right, std::int64_t dim, Rows<C> out) {
+  constexpr int lanes = kLanes<C>;
+  for (std::int64_t c = 0; c < dim; c += kBlockLanes<C>) {
+    const int columns = static_cast<int>(std::min<std::int64_t>(kBlockLanes<C>, dim - c));
+    const int vectors = (columns + lanes - 1) / lanes, last = columns - (vectors - 1) * lanes;
+    with_constant<kBlockVectors>(vectors, [&](auto v) {
+      for (int j = 0; j < key_count; j += kBlockRows) {
+        with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
+          outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
+                                   {out.row(j) + c, out.stride});
+        });
+      }
+    });
+  }
+}
+
+template void tile_scores(Rows<const float>, int, Rows<const float>, int, std::int64_t, float, Rows<float>);
+template void tile_scores(Rows<const double>, int, Rows<const double>, int, std::int64_t, double, Rows<double>);
+template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>);
+template void tile_accumulate(Rows<const double>, int, std::int64_t, Rows<const double>, int, const double*,
+                              Rows<double>);
+template void tile_outer(Rows<const float>, int, int, Rows<const float>, std::int64_t, Rows<float>);
+template void tile_outer(Rows<const double>, int, int, Rows<const double>, std::int64_t, Rows<double>);
+
+}  // namespace tessera::attention

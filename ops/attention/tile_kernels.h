@@ -1,0 +1,43 @@
+#pragma once
+// The three matrix products of attention on one tile of keys and one block of queries, in f32 or f64.
+//
+// Queries lie in the lanes of vectors ("panel" layout: row = a coordinate, column = a query), so K and V are read in
+// place, one scalar broadcast per multiply-add group, no key is ever packed, and the statistics of softmax are plain
+// lane-wise vectors. Forward uses scores and accumulate; backward all three. All operands are in elements of C; a row
+// stride may be anything. Nothing is allocated; results depend on the arguments only.
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/simd.h"
+
+namespace tessera::attention {
+
+// A matrix with unit column stride.
+template <class C>
+struct Rows {
+  C* data;
+  std::ptrdiff_t stride;
+  C* row(std::int64_t i) const { return data + i * stride; }
+};
+
+// Queries of one block: three vectors of accumulators per key saturate the multiply-add units.
+inline constexpr int kBlockVectors = 3;
+template <class C>
+inline constexpr int kBlockLanes = kBlockVectors * simd::kLanes<C>;
+
+// s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim.
+template <class C>
+void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
+                 Rows<C> s);
+
+// acc[c][i] = acc[c][i] * alpha[i] + sum_j values[j][c] * p[j][i], for c < dim; alpha has vectors * lanes elements.
+template <class C>
+void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
+                     const C* alpha, Rows<C> acc);
+
+// out[j][c] += sum_i p[j][i] * right[i][c], for j < key_count, i < query_count, c < dim. Rows of `right` are read up to
+// the next multiple of the vector width; `out` is touched below dim only.
+template <class C>
+void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> right, std::int64_t dim, Rows<C> out);
+
+}  // namespace tessera::attention
