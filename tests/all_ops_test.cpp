@@ -9,6 +9,7 @@
 #include "runtime/op/example.h"
 #include "runtime/op/infer.h"
 #include "runtime/op/registry.h"
+#include "tests/support/central_difference.h"
 #include "tests/support/compare.h"
 #include "tests/support/threads.h"
 
@@ -144,6 +145,18 @@ TEST_P(EveryOperator, that_is_pointwise_takes_any_shape_with_any_number_of_threa
       with_threads(8, [&] { many = run(op, e); });
       for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(same_bits(one[i], many[i])) << "output " << i;
     }
+  }
+}
+
+TEST_P(EveryOperator, has_the_gradient_that_central_differences_say) {
+  const OpDef& op = *GetParam();
+  if (op.gradient.is(gradient_missing)) return;
+  for (const auto text : op.examples) {
+    SCOPED_TRACE(text);
+    const Example e = parse_example(op, text);
+    std::vector<bool> wanted;
+    for (const auto& t : e.out) wanted.push_back(bool(t));
+    for (const auto& error : gradient_errors(op, e.attributes, e.in, wanted)) ADD_FAILURE() << error;
   }
 }
 

@@ -126,13 +126,13 @@ std::vector<ValueId> gradient(GradContext& g) {
   const auto given = [&](int i) { return g.has(i) ? g.in(i) : ValueId::none; };
   Attributes attributes = g.attr().all();
   attributes.erase("qk_matmul_output_mode");
-  auto out = g.nodes(
-      "tessera.attention::denseGrad",
-      {g.in(0), g.in(1), g.in(2), given(3), given(4), given(5), given(6), g.out(to::y), g.out(to::lse), g.dout(0)},
-      attributes,
-      g.has(at::past_key) ? 6
-      : g.needs(at::mask) ? 4
-                          : 3);
+  auto out = g.nodes("tessera.attention::denseGrad",
+                     {g.in(0), g.in(1), g.in(2), given(3), given(4), given(5), given(6), g.out(to::y), g.out(to::lse),
+                      g.dout(0), g.has_dout(to::lse) ? g.dout(to::lse) : ValueId::none},
+                     attributes,
+                     g.has(at::past_key) ? 6
+                     : g.needs(at::mask) ? 4
+                                         : 3);
   // What reaches the loss through the present cache comes on top: the past's rows first, then the new ones.
   for (const int kv : {0, 1}) {
     const int present = to::present_key + kv, fresh = at::k + kv, past = at::past_key + kv;

@@ -6,13 +6,14 @@ namespace tessera {
 namespace {
 
 namespace at = attention_input;
-constexpr int in_y = 7, in_lse = 8, in_dy = 9;
+constexpr int in_y = 7, in_lse = 8, in_dy = 9, in_dlse = 10;
 
 void shape(ShapeContext& c) {
   const auto g = attention_geometry(c);
   check(c.in(in_y) == g.y_shape() && c.in(in_dy) == g.y_shape(), "Y ", c.in(in_y), " and dY ", c.in(in_dy), " must be ",
         g.y_shape());
   check(c.in(in_lse) == (Shape{g.shape.batch, g.shape.q_heads, g.shape.q_len}), "lse is ", c.in(in_lse));
+  if (c.has(in_dlse)) check(c.in(in_dlse) == c.in(in_lse), "dlse ", c.in(in_dlse), " must be ", c.in(in_lse));
   for (int i = at::q; i <= at::past_value; ++i) c.out(i, c.has(i) ? c.in(i) : Shape{0});
 }
 
@@ -61,6 +62,7 @@ void differentiate_attention(const KernelContext& k) {
   };
   const AttentionMaskInputs<T> masks(k, g);
   const Tensor lse = converted(k.in(in_lse), dtype_of<Compute<T>>);
+  const Tensor dlse = k.has(in_dlse) ? converted(k.in(in_dlse), dtype_of<Compute<T>>) : Tensor();
   Tensor dmask;
   AttentionGradients<T> gradients{out(at::q, s.q_heads), dk, dv, nullptr};
   const bool wants_mask = k.wants(at::mask) && masks.mask.bias;
@@ -70,7 +72,7 @@ void differentiate_attention(const KernelContext& k) {
   }
   attention_backward<T>(s, reading(view(at::q, s.q_heads)), reading(key), reading(value), masks.mask, g.scale,
                         g.softcap, reading(view(in_y, s.q_heads)), lse.read<Compute<T>>().data(),
-                        reading(view(in_dy, s.q_heads)), gradients);
+                        reading(view(in_dy, s.q_heads)), gradients, dlse ? dlse.read<Compute<T>>().data() : nullptr);
   if (wants_mask) {
     const Tensor narrow = converted(dmask, k.out(at::mask).dtype());
     if (narrow.bytes() > 0) std::memcpy(k.out(at::mask).raw(), narrow.raw(), narrow.bytes());
@@ -98,10 +100,10 @@ double flops(const ShapeContext& c) {
 extern constinit const OpDef op_dense_grad = define({
     .name = "denseGrad",
     .domain = "tessera.attention",
-    .doc =
-        "Gradients of Attention from its inputs, Y, lse and dY: with P = exp(S - lse) and dP = dY V^T, "
-        "dS = P (dP - rowsum(dY Y)), dQ = scale dS K, dK = scale dS^T Q, dV = P^T dY, dmask = dS summed over broadcast "
-        "axes. P is recomputed tile by tile.",
+    .doc = "Gradients of Attention from its inputs, Y, lse and dY: with P = exp(S - lse) and dP = dY V^T, "
+           "dS = P (dP - rowsum(dY Y) + dlse), dQ = scale dS K, dK = scale dS^T Q, dV = P^T dY, dmask = dS summed over "
+           "broadcast "
+           "axes. P is recomputed tile by tile.",
     .source = "Dao et al. 2022, arXiv:2205.14135, appendix B.2",
     .inputs = {{"Q", "T", "as Attention"},
                {"K", "T", "as Attention"},
@@ -112,7 +114,8 @@ extern constinit const OpDef op_dense_grad = define({
                {"nonpad_kv_seqlen", "i64", "as Attention", Presence::optional},
                {"Y", "T", "output of Attention"},
                {"lse", "L", "output of Attention"},
-               {"dY", "T", "shape of Y"}},
+               {"dY", "T", "shape of Y"},
+               {"dlse", "L", "shape of lse; absent: zeros", Presence::optional}},
     .outputs = {{"dQ", "T", "shape of Q"},
                 {"dK", "T", "shape of K"},
                 {"dV", "T", "shape of V"},

@@ -85,12 +85,41 @@ void kernel(const KernelContext& k) {
   });
 }
 
-// A rotation's transpose is the rotation back: sin changes sign.
+// The features of X that are rotated, as [B x L x H x half]: the first or the second of each pair.
+ValueId pair_member(GradContext& g, ValueId x, const Layout& l, bool second) {
+  if (g.shape(x)->rank() == 3)
+    x = g.node("Reshape", {x, g.ints({l.batch, l.length, l.heads, l.head_dim})});
+  else
+    x = g.node("Transpose", {x}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
+  const std::int64_t half = l.rotated / 2, step = g.attr().flag("interleaved") ? 2 : 1;
+  const std::int64_t begin = second ? (step == 2 ? 1 : half) : 0;
+  return g.node("Slice",
+                {x, g.ints({begin}), g.ints({step == 2 ? l.rotated : begin + half}), g.ints({3}), g.ints({step})});
+}
+
+// What reaches a cache: summed over heads, and scattered to the rows that positions read.
+ValueId to_cache(GradContext& g, ValueId products, int cache) {
+  const ValueId sum = g.node("ReduceSum", {products, g.ints({2})}, {{"keepdims", std::int64_t{0}}});
+  if (!g.has(3)) return sum;
+  const ValueId zeros = g.node("Expand", {g.scalar_like(sum, 0), g.ints(*g.shape(g.in(cache)))});
+  return g.node("ScatterND", {zeros, g.node("Unsqueeze", {g.in(3), g.ints({-1})}), sum},
+                {{"reduction", std::string("add")}});
+}
+
+// A rotation's transpose is the rotation back: sin changes sign. With pairs (a, b): dcos = da a + db b, dsin = db a -
+// da b.
 std::vector<ValueId> gradient(GradContext& g) {
-  check(!g.needs(1) && !g.needs(2), Code::unsupported, "gradients of cos_cache and sin_cache are not written");
-  std::vector<ValueId> in{g.dout(0), g.in(1), g.node("Neg", {g.in(2)})};
-  if (g.has(3)) in.push_back(g.in(3));
-  return {g.node("RotaryEmbedding", in, g.attr().all())};
+  std::vector<ValueId> back{g.dout(0), g.in(1), g.node("Neg", {g.in(2)})};
+  if (g.has(3)) back.push_back(g.in(3));
+  std::vector<ValueId> out{g.node("RotaryEmbedding", back, g.attr().all()), ValueId::none, ValueId::none};
+  if (!g.needs(1) && !g.needs(2)) return out;
+  const Layout l = layout_of(*g.shape(g.in(0)), g.attr());
+  const ValueId a = pair_member(g, g.in(0), l, false), b = pair_member(g, g.in(0), l, true);
+  const ValueId da = pair_member(g, g.dout(0), l, false), db = pair_member(g, g.dout(0), l, true);
+  const auto times = [&](ValueId x, ValueId y) { return g.node("Mul", {x, y}); };
+  out[1] = to_cache(g, g.node("Add", {times(da, a), times(db, b)}), 1);
+  out[2] = to_cache(g, g.node("Sub", {times(db, a), times(da, b)}), 2);
+  return out;
 }
 
 }  // namespace

@@ -104,6 +104,21 @@ std::vector<ValueId> GraphBuilder::add(const OpDef& op, std::string name, std::v
   return out;
 }
 
+ValueId GraphBuilder::output_of(NodeId n, int i) {
+  const auto at = static_cast<std::size_t>(i);
+  auto& out = graph.at(n).out;
+  if (out.size() <= at) out.resize(at + 1, ValueId::none);
+  if (out[at] == ValueId::none) {
+    const Node& node = graph.at(n);
+    const std::string name =
+        unique(concat(node.name, ".", node.op->outputs[std::min(at, node.op->outputs.size() - 1)].name));
+    graph.values.push_back({name, DType::undefined, std::nullopt, {}, n});
+    out[at] = static_cast<ValueId>(graph.values.size() - 1);
+    infer_node(graph, n);
+  }
+  return out[at];
+}
+
 void GraphBuilder::output(std::string name, ValueId v) { graph.outputs.push_back({std::move(name), v}); }
 
 }  // namespace tessera

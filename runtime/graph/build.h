@@ -29,6 +29,8 @@ class GraphBuilder : public NodeBuilder {
   std::vector<ValueId> add(const OpDef& op, std::string name, std::vector<ValueId> in, Attributes attributes,
                            const std::vector<std::string>& output_names);
   void output(std::string name, ValueId v);
+  // Output i of a node that is there already, added when nobody asked for it so far.
+  ValueId output_of(NodeId n, int i);
   // `name`, or `name`.N when a value has it already; taken from now on.
   std::string unique(const std::string& name);
   // Keeps `name` for a value to come: generated names avoid it.

@@ -100,7 +100,7 @@ struct OpDef {
   std::string_view domain = "";  // "" is ai.onnx
   int since = 1;                 // the version of `domain` whose semantics shape, kernel and gradient have
   std::string_view doc{}, source{};
-  List<Port, 10> inputs{};
+  List<Port, 12> inputs{};
   List<Port, 8> outputs{};
   List<AttributeDef, 24> attributes{};
   List<TypeVar, 6> types{};

@@ -15,10 +15,11 @@ namespace {
 // What a gradient rule sees of one node.
 class NodeGradient final : public GradContext {
  public:
-  NodeGradient(const Graph& forward, GraphBuilder& build, const Node& node, std::vector<ValueId> dout,
+  NodeGradient(const Graph& forward, GraphBuilder& build, NodeId id, const Node& node, std::vector<ValueId> dout,
                std::vector<char> needed)
       : forward_(forward),
         build_(build),
+        id_(id),
         node_(node),
         attr_(node.op->attributes, node.attributes),
         dout_(std::move(dout)),
@@ -43,13 +44,14 @@ class NodeGradient final : public GradContext {
   bool has(int i) const override { return i < inputs() && in(i) != ValueId::none; }
   bool needs(int i) const override { return i < inputs() && needed_[static_cast<std::size_t>(i)]; }
   ValueId in(int i) const override { return node_.in.at(static_cast<std::size_t>(i)); }
-  ValueId out(int i) const override { return node_.out.at(static_cast<std::size_t>(i)); }
+  ValueId out(int i) override { return build_.output_of(id_, i); }
   bool has_dout(int i) const override { return i < outputs() && dout_[static_cast<std::size_t>(i)] != ValueId::none; }
   ValueId dout(int i) override;
 
  private:
   const Graph& forward_;
   GraphBuilder& build_;
+  const NodeId id_;  // the same in the forward graph and in the one being written
   const Node& node_;
   const AttributeReader attr_;
   std::vector<ValueId> dout_;
@@ -114,7 +116,7 @@ class Differentiation {
     }
     mark_dependent();
     const std::string seed = add_seed(y, output);
-    for (std::size_t n = forward_.nodes.size(); n-- > 0;) visit(forward_.nodes[n]);
+    for (std::size_t n = forward_.nodes.size(); n-- > 0;) visit(static_cast<NodeId>(n));
     for (std::size_t i = 0; i < wrt.size(); ++i) {
       build_.name_nodes("d." + wrt[i]);
       const ValueId d = sum(wanted[i]);
@@ -184,7 +186,8 @@ class Differentiation {
     return total;
   }
 
-  void visit(const Node& n) {
+  void visit(NodeId id) {
+    const Node& n = forward_.at(id);
     std::vector<char> needed;
     bool any = false;
     for (const auto v : n.in) {
@@ -201,13 +204,14 @@ class Differentiation {
     }
     if (!reached) return;
     try {
-      differentiate_node(n, std::move(dout), std::move(needed));
+      differentiate_node(id, std::move(dout), std::move(needed));
     } catch (Error& e) {
       throw e.in(concat("the gradient of ", describe(n)));
     }
   }
 
-  void differentiate_node(const Node& n, std::vector<ValueId> dout, std::vector<char> needed) {
+  void differentiate_node(NodeId id, std::vector<ValueId> dout, std::vector<char> needed) {
+    const Node& n = forward_.at(id);
     check(n.op->gradient && !n.op->gradient.is(gradient_missing), Code::unsupported, "gradient of '", n.op->name,
           "' is not written");
     for (const auto& values : {n.in, n.out})
@@ -215,10 +219,11 @@ class Differentiation {
         check(v == ValueId::none || forward_.at(v).shape, Code::unsupported,
               "a gradient needs shapes known beforehand; '", v == ValueId::none ? "" : forward_.at(v).name,
               "' has one during the run only");
-    NodeGradient context(forward_, build_, n, std::move(dout), needed);
+    NodeGradient context(forward_, build_, id, n, std::move(dout), needed);
     const auto gradients = n.op->gradient(context);
-    for (std::size_t i = 0; i < gradients.size(); ++i) {
-      if (gradients[i] == ValueId::none || i >= n.in.size() || !needed[i]) continue;
+    // Rules may name gradients of optional inputs that this node does not have; nobody needs those.
+    for (std::size_t i = 0; i < std::min(gradients.size(), n.in.size()); ++i) {
+      if (gradients[i] == ValueId::none || !needed[i]) continue;
       const Value& x = forward_.at(n.in[i]);
       ValueId d = reduced(build_, gradients[i], *x.shape);
       if (build_.dtype(d) != x.dtype) d = build_.node("Cast", {d}, {{"to", static_cast<std::int64_t>(x.dtype)}});

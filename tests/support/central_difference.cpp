@@ -92,7 +92,7 @@ std::vector<std::string> gradient_errors(const Graph& g, const std::vector<Tenso
 }
 
 std::vector<std::string> gradient_errors(const OpDef& op, const Attributes& attributes,
-                                         const std::vector<Tensor>& inputs, int outputs,
+                                         const std::vector<Tensor>& inputs, const std::vector<bool>& wanted,
                                          const DifferenceOptions& options) {
   if (op.gradient.is(no_gradient)) return {};
   Graph g;
@@ -117,9 +117,10 @@ std::vector<std::string> gradient_errors(const OpDef& op, const Attributes& attr
     variables.push_back(wide);
   }
   std::vector<std::string> names;
-  for (int i = 0; i < outputs; ++i) names.push_back(concat("out", i));
+  for (std::size_t i = 0; i < wanted.size(); ++i) names.push_back(wanted[i] ? concat("out", i) : "");
   const auto out = build.add(op, "node", std::move(in), attributes, names);
-  for (int i = 0; i < outputs; ++i) build.output(names[static_cast<std::size_t>(i)], out[static_cast<std::size_t>(i)]);
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i]) build.output(names[i], out[i]);
   return gradient_errors(g, variables, builtin_registry(), options);
 }
 

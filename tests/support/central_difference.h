@@ -1,7 +1,7 @@
 #pragma once
 // Gradients of differentiate() against central differences, in f64.
 //
-//   EXPECT_THAT(gradient_errors(builtin_registry().at("Mul"), {}, {a, b}, 1), testing::IsEmpty());
+//   EXPECT_THAT(gradient_errors(builtin_registry().at("Mul"), {}, {a, b}, {true}), testing::IsEmpty());
 #include <string>
 #include <vector>
 
@@ -25,9 +25,9 @@ std::vector<std::string> gradient_errors(const Graph& g, const std::vector<Tenso
 
 // The same for one operator. Floating inputs are turned to f64 and moved where the operator takes f64, others become
 // constants, as do those its shapes depend on; an empty Tensor is an absent input. Operators without a gradient
-// (no_gradient) have no errors.
+// (no_gradient) have no errors. `wanted` has an entry per output; those that are false are left out of the node.
 std::vector<std::string> gradient_errors(const OpDef& op, const Attributes& attributes,
-                                         const std::vector<Tensor>& inputs, int outputs,
+                                         const std::vector<Tensor>& inputs, const std::vector<bool>& wanted,
                                          const DifferenceOptions& options = {});
 
 }  // namespace tessera
