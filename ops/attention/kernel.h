@@ -4,13 +4,14 @@
 //   s = scale * q.k;  s = softcap * tanh(s / softcap) if softcap > 0;  s += bias;  hidden keys get -inf;
 //   p = softmax(s);   y = p v;   lse = log(sum(exp(s)))
 //
-// Tiles of 96 queries against tiles of 128 keys with online softmax (Milakov & Gimelshein 2018, arXiv:1805.02867; Dao et
-// al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691); nothing of size q_len x kv_len is allocated.
+// Tiles of 96 queries against tiles of 128 keys with online softmax (Milakov & Gimelshein 2018, arXiv:1805.02867; Dao
+// et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691); nothing of size q_len x kv_len is allocated, K and V are
+// neither copied nor packed (16-bit types: converted tile by tile).
 //
-// T is float, double, f16 or bf16. Products and softmax are computed in Compute<T> (f32, f64 for double); inputs of
-// 16-bit types are converted tile by tile. The functions may be called from several threads at once; they spread their
-// work with run_parallel and give the same bits for any number of threads. Views must stay alive during the call, outputs
-// must not overlap anything. Sizes may be 0. They throw Error only when memory runs out: the caller checks shapes.
+// T is float, double, f16 or bf16; products and softmax are computed in Compute<T> (f32, and f64 for double). The
+// functions may be called from several threads at once; they spread their work with run_parallel and give the same bits
+// for any number of threads. Operands must stay alive during the call, outputs must not overlap anything. Sizes may be
+// 0. Shapes are the caller's to check; the functions throw Error when memory runs out, nothing else.
 #include <array>
 #include <cstdint>
 
@@ -30,7 +31,8 @@ struct AttentionView {
 };
 
 // q [batch, q_heads, q_len, qk_dim], k [batch, kv_heads, kv_len, qk_dim], v [batch, kv_heads, kv_len, v_dim],
-// y [batch, q_heads, q_len, v_dim]. q_heads is a multiple of kv_heads; query head h reads kv head h / (q_heads / kv_heads).
+// y [batch, q_heads, q_len, v_dim]. q_heads is a multiple of kv_heads: query head h reads kv head
+// h / (q_heads / kv_heads).
 struct AttentionShape {
   std::int64_t batch, q_heads, kv_heads, q_len, kv_len, qk_dim, v_dim;
 };
@@ -52,13 +54,16 @@ struct AttentionMask {
   const std::int64_t* kv_lengths = nullptr;
 };
 
-// Forward. lse: [batch, q_heads, q_len] contiguous, natural logarithm, or null. A query that sees no key gets y = 0 and
-// lse = -inf. NaN in a query's scores, or in a V row of a tile it works on, gives NaN in that query's row.
-// Never read: K and V beyond kv_lengths, beyond the last key that is causally visible to any of the 96 queries of a tile,
-// and before the first or after the last key kept by a `keep` that is broadcast over queries.
-// softcap = 0 means none. Memory per thread: 4 * (96 * (qk_dim + v_dim + 2) + 48 * 128) bytes (0.15 MB at dim 128), twice
-// the tile part with bias; 16-bit types add 4 * 128 * (qk_dim + v_dim). When the call has fewer than 32 tiles of queries, keys are
-// split in chunks of at least 512 whose partial results are merged by lse: at most 64 * 96 * (v_dim + 1) values more.
+// Forward. lse: [batch, q_heads, q_len] contiguous, natural logarithm, or null. softcap = 0 means none.
+//
+// A query that sees no key gets y = 0 and lse = -inf. NaN in a query's scores, or in a V row of a tile it works on,
+// gives NaN in that query's row. Never read: K and V beyond kv_lengths, beyond the last key that is causally visible to
+// any of the 96 queries of a tile, and before the first or after the last key of a `keep` that is broadcast over
+// queries; other tiles whose keys are hidden (keep, bias = -inf) from all queries of a block take no time.
+//
+// Memory per thread: 4 * (96 * (qk_dim + v_dim) + 48 * 128) bytes (0.12 MB at dim 128), 4 * 48 * 128 more with bias or
+// keep, 4 * 128 * (qk_dim + v_dim) more for 16-bit types. When there are fewer than 32 tiles of queries (decoding),
+// keys are split in chunks of at least 512, merged by lse: at most 64 * 96 * (v_dim + 1) values for the call.
 template <class T>
 void attention_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
                        AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,
@@ -74,11 +79,13 @@ struct AttentionGradients {
 // Backward: gradients of sum(y * dy) + sum(lse * dlse), from forward's operands and its results y and lse. dlse may be
 // null. Five products per tile; no probabilities are kept from forward. lse = -inf marks a query without keys.
 // What forward never reads, backward never reads either, and its dk and dv are 0.
-// Threads take (batch, kv head, chunk of keys); when there are fewer than 16 (batch, kv head), keys are split in chunks of
-// at least 512, whose parts of dq lie side by side until they are added in order: (chunks - 1) copies of dq, chunks <= 16.
+//
+// Threads take (batch, kv head, chunk of keys). When there are fewer than 16 (batch, kv head), keys are split in chunks
+// of at least 512, whose parts of dq lie side by side until they are added in order: (chunks - 1) * dq, chunks <= 16.
 // A dbias that is summed over batch or heads is computed one batch entry or kv head after the other.
-// Memory per thread: 4 * (96 * (4 qk_dim + 3 v_dim + 256) + 2 * 48 * 128) bytes (0.5 MB at dim 128); 16-bit types add an f32 copy of a
-// chunk's dk and dv.
+//
+// Memory per thread: 4 * (96 * (4 qk_dim + 3 v_dim + 256) + 48 * 128) bytes (0.5 MB at dim 128) and the f32 sums of a
+// chunk's dk and dv, 4 * keys * (qk_dim + v_dim).
 template <class T>
 void attention_backward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
                         AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,

@@ -1,6 +1,6 @@
 #pragma once
-// The running softmax of one block of queries over tiles of keys that come in any number and order: dense attention hands
-// it all tiles, a block-sparse one a list. After tiles 1..n, with m the greatest score so far,
+// The running softmax of one block of queries over tiles of keys that come in any number and order: dense attention
+// hands it all tiles, a block-sparse one a list. After tiles 1..n, with m the greatest score so far,
 //   weight[i] = sum_j 2^(s_ij - m_i),   acc[c][i] = sum_j 2^(s_ij - m_i) v_jc      (Milakov & Gimelshein 2018).
 #include "ops/attention/query_block.h"
 

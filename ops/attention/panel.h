@@ -51,7 +51,7 @@ void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t 
   }
 }
 
-// Row length of a copy that is read column by column: an odd number of cache lines spreads its rows over all cache sets.
+// Row length of a copy that is read column by column: an odd number of cache lines spreads it over all cache sets.
 template <class C>
 std::int64_t copy_pitch(std::int64_t dim) {
   constexpr std::int64_t line = 64 / sizeof(C);

@@ -15,9 +15,9 @@ inline constexpr int kTileKeys = 128;    // K and V of a tile stay in L2, its sc
 template <class C>
 inline constexpr int kTileBlocks = (kTileQueries + kBlockLanes<C> - 1) / kBlockLanes<C>;
 
-// One call: operands, and how scores are counted. Without bias, scores are kept in base 2 (log2(e) folded into the factor
-// that follows the product), so that p = 2^(s - max). A bias must not be rescaled (finfo.min would overflow): then
-// scores are natural and p = 2^((s - max) log2(e)).
+// One call: operands, and how scores are counted. Without bias, scores are kept in base 2 (log2(e) folded into the
+// factor that follows the product), so that p = 2^(s - max). A bias must not be rescaled (finfo.min would overflow):
+// then scores are natural and p = 2^((s - max) log2(e)).
 template <class T>
 struct Problem {
   using C = Compute<T>;
@@ -37,8 +37,7 @@ struct Problem {
     factor = static_cast<C>(softcap > 0 ? scale / softcap : scale * base);
     cap = static_cast<C>(softcap > 0 ? softcap * base : 0.0);
     unit = static_cast<C>(std::numbers::log2e / base);
-    natural = static_cast<C>(1.0 / base);
-    if (mask.bias == nullptr) natural = static_cast<C>(std::numbers::ln2);
+    natural = static_cast<C>(mask.bias != nullptr ? 1.0 : std::numbers::ln2);
     folded = group() > 1 && shape.q_len < kBlockLanes<C>;
   }
   std::int64_t group() const { return shape.q_heads / std::max<std::int64_t>(shape.kv_heads, 1); }

@@ -18,8 +18,8 @@ enum class Walk {
   across_rows  // x[step * stride + r]: a sum of outer products
 };
 
-// Rows of K and V lie anywhere, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: ask for the rows
-// of the next tile while this one is at work. Only a hint; past the end it asks for memory that is not used.
+// Rows of K and V lie anywhere, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: ask for the
+// rows of the next tile while this one is at work. Only a hint; past the end it asks for memory that is not used.
 constexpr std::int64_t kPrefetchRows = 128;
 
 // acc[r][v] += sum over steps of x(r, step) * panel[step][v].
