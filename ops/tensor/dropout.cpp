@@ -55,9 +55,18 @@ void kernel(const KernelContext& k) {
 }
 
 // The same elements, scaled alike: the mask depends on the seed only.
+// dx is dy, dropped alike. With y = x mask / (1 - ratio), dratio = sum(dy y) / (1 - ratio) while training, else 0.
 std::vector<ValueId> gradient(GradContext& g) {
-  return {g.node("Dropout", {g.dout(0), g.has(1) ? g.in(1) : ValueId::none, g.has(2) ? g.in(2) : ValueId::none},
-                 {{"seed", g.attr().integer("seed")}})};
+  const auto given = [&](int i) { return g.has(i) ? g.in(i) : ValueId::none; };
+  std::vector<ValueId> d{g.node("Dropout", {g.dout(0), given(1), given(2)}, {{"seed", g.attr().integer("seed")}})};
+  if (!g.needs(1) || !g.has(2)) return d;
+  const auto cast = [&](ValueId v) {
+    return g.node("Cast", {v}, {{"to", static_cast<std::int64_t>(g.dtype(g.dout(0)))}});
+  };
+  const ValueId kept = g.node("Sub", {g.scalar_like(g.dout(0), 1), cast(g.in(1))});
+  const ValueId slope = g.node("Div", {g.node("Mul", {g.dout(0), g.out(0)}), kept});
+  d.push_back(g.node("Mul", {slope, cast(g.in(2))}));
+  return d;
 }
 
 // The ratio was an attribute, of inference only.
