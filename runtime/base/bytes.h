@@ -25,4 +25,7 @@ class Bytes {
   std::shared_ptr<const void> owner_;
 };
 
+// Takes the whole pages of a mapped range out of memory until they are touched again. Only advice.
+void release_pages(std::span<const std::byte> mapped);
+
 }  // namespace tessera

@@ -31,6 +31,7 @@ Tensor from_bytes(DType dtype, Shape shape, const Span& from) {
   } else if (need > 0) {
     std::memcpy(t.raw(), from.data, need);
   }
+  if (from.owner) release_pages({from.data, from.size});  // not counted twice
   return t;
 }
 
