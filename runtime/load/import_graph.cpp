@@ -11,6 +11,7 @@ namespace {
 using onnx::TypeProto;
 
 SymbolicShape declared_shape(const onnx::TensorShapeProto& proto) {
+  check(proto.dim_size() <= 64, "has ", proto.dim_size(), " dims; at most 64 are allowed");
   SymbolicShape shape;
   for (const auto& d : proto.dim()) {
     check(!d.has_dim_value() || d.dim_value() >= 0, "has a dim of ", d.dim_value());

@@ -10,6 +10,8 @@ namespace {
 
 using onnx::TensorProto;
 
+constexpr int rank_limit = 64;  // numpy's too; shape rules are not made for thousands
+
 // Where elements lie before they become a tensor.
 struct Span {
   const std::byte* data;
@@ -87,6 +89,18 @@ Tensor from_field(const Field& field, DType dtype, Shape shape) {
   return t;
 }
 
+// Types that cannot be executed: wrong sizes are still told from types that are merely not supported.
+[[noreturn]] void refuse(const TensorProto& proto, DType dtype, std::int64_t elements) {
+  const bool raw = proto.has_raw_data() || proto.has_mapped_size();
+  const std::uint64_t size = proto.has_raw_data() ? proto.raw_data().size() : proto.mapped_size();
+  check(!raw || dtype != DType::string, "has strings as raw data");
+  const bool halves = dtype == DType::u4 || dtype == DType::i4 || dtype == DType::f4e2m1;  // two to a byte
+  const auto need = static_cast<std::uint64_t>(elements + 1) / 2;
+  check(!raw || !halves || size == need, "has ", size, " bytes of data but ", elements, " elements of ", dtype,
+        " take ", need);
+  throw Error(Code::unsupported, concat("has the element type ", dtype, ", which cannot be executed"));
+}
+
 // The typed field that holds elements of this type, by its number in the schema.
 int field_number(DType dtype) {
   switch (dtype) {
@@ -134,11 +148,12 @@ Tensor TensorReader::typed_data(const TensorProto& proto, DType dtype, Shape sha
 Tensor TensorReader::read(const TensorProto& proto) try {
   const auto dtype = static_cast<DType>(proto.data_type());
   check(known(dtype), "has the element type ", proto.data_type(), ", which ONNX does not define");
-  check(size_of(dtype) > 0, Code::unsupported, "has the element type ", dtype, ", which cannot be executed");
+  check(proto.dims_size() <= rank_limit, "has ", proto.dims_size(), " dims; at most ", rank_limit, " are allowed");
   check(!proto.has_segment(), Code::unsupported, "is stored in segments");
   Shape shape(proto.dims().begin(), proto.dims().end());
   const std::int64_t elements = element_count(shape);
   check(elements <= std::numeric_limits<std::int64_t>::max() / 16, "shape ", shape, " is too large");
+  if (size_of(dtype) == 0) refuse(proto, dtype, elements);
   if (proto.data_location() == TensorProto::EXTERNAL)
     return from_bytes(dtype, std::move(shape),
                       external_span(proto, files_, static_cast<std::size_t>(elements) * size_of(dtype)));

@@ -63,6 +63,9 @@ TEST(TensorProto, sizes_must_agree) {
 
 TEST(TensorProto, types_that_cannot_be_executed_matter_only_where_used) {
   EXPECT_THAT(failure(R"(data_type: 22 dims: 2 raw_data: "\x12")", 3), HasSubstr("i4"));
+  EXPECT_THAT(failure(R"(data_type: 22 dims: 3 raw_data: "\x12")"),
+              HasSubstr("1 bytes of data but 3 elements of i4 take 2"));
+  EXPECT_THAT(failure(R"(data_type: 8 dims: 1 raw_data: "abc")"), HasSubstr("strings as raw data"));
   const Graph g = load_text(R"(
     initializer { name: "unused" data_type: 21 dims: 2 raw_data: "\x12" }
     node { op_type: "Relu" input: "x" output: "y" }
