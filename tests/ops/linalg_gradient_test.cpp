@@ -13,7 +13,8 @@ TEST_P(Gradient, agrees_with_differences) {
   const auto& [name, text] = GetParam();
   const OpDef& op = builtin_registry().at(name);
   const Example e = parse_example(op, text);
-  EXPECT_THAT(gradient_errors(op, e.attributes, e.in, static_cast<int>(e.out.size())), testing::IsEmpty()) << text;
+  EXPECT_THAT(gradient_errors(op, e.attributes, e.in, std::vector<bool>(e.out.size(), true)), testing::IsEmpty())
+      << text;
 }
 
 INSTANTIATE_TEST_SUITE_P(
