@@ -125,22 +125,26 @@ void kernel(const KernelContext& k) {
   });
 }
 
-// Padding with a constant: dX is dY padded by the opposite; the constant takes what is left. Otherwise every axis is a
-// Gather of the indices shown.
+// dX is dY padded by the opposite; the constant takes what is left.
+std::vector<ValueId> gradient_of_constant(GradContext& g, const Tensor& pads) {
+  Shape back = integers(pads);
+  for (auto& p : back) p = -p;
+  const ValueId dx = g.node("Pad", {g.dout(0), g.ints(back), ValueId::none, g.has(3) ? g.in(3) : ValueId::none});
+  if (!g.has(2) || !g.needs(2)) return {dx};
+  const Attributes all = {{"keepdims", std::int64_t{0}}};
+  const ValueId rest = g.node("Sub", {g.node("ReduceSum", {g.dout(0)}, all), g.node("ReduceSum", {dx}, all)});
+  return {dx, ValueId::none, g.node("Reshape", {rest, g.ints(*g.shape(g.in(2)))})};
+}
+
+// The other modes are, axis by axis, a Gather of the indices shown.
 std::vector<ValueId> gradient(GradContext& g) {
   const auto mode = g.attr().text("mode");
-  if (mode == "constant") {
-    const ValueId back = g.node("Neg", {g.in(1)});
-    const ValueId dx = g.node("Pad", {g.dout(0), back, ValueId::none, g.has(3) ? g.in(3) : ValueId::none});
-    if (!g.has(2) || !g.needs(2)) return {dx};
-    const Attributes all = {{"keepdims", std::int64_t{0}}};
-    const ValueId rest = g.node("Sub", {g.node("ReduceSum", {g.dout(0)}, all), g.node("ReduceSum", {dx}, all)});
-    return {dx, ValueId::none, g.node("Reshape", {rest, g.ints(*g.shape(g.in(2)))})};
-  }
-  const Tensor* axes = g.has(3) ? g.value(g.in(3)) : nullptr;
-  if (!g.value(g.in(1)) || (g.has(3) && !axes)) return gradient_missing(g);
-  Shape x = *g.shape(g.in(0)), now = *g.shape(g.out(0));
-  const Pads p = pads_of(*g.value(g.in(1)), axes, x.rank());
+  const Tensor *pads = g.value(g.in(1)), *axes = g.has(3) ? g.value(g.in(3)) : nullptr;
+  if (!pads || (g.has(3) && !axes)) return gradient_missing(g);  // shapes that are known during the run only
+  if (mode == "constant") return gradient_of_constant(g, *pads);
+  Shape now = *g.shape(g.out(0));
+  const Shape& x = *g.shape(g.in(0));
+  const Pads p = pads_of(*pads, axes, x.rank());
   ValueId dx = g.dout(0);
   for (std::size_t a = 0; a < x.size(); ++a) {
     if (p.before[a] == 0 && p.after[a] == 0) continue;
