@@ -45,7 +45,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   const auto keep = condition->read<bool>();
   for (std::size_t i = 0; i < keep.size(); ++i)
     if (keep[i]) kept.push_back(static_cast<std::int64_t>(i));
-  const Shape& x = *g.shape(g.in(0));
+  const Shape x = *g.shape(g.in(0));
   const bool flat = !g.attr().has("axis");
   const ValueId dx = g.node("tessera::GatherGrad", {g.dout(0), g.ints(kept), g.ints(flat ? Shape{count(x)} : x)},
                             {{"axis", flat ? std::int64_t{0} : g.attr().integer("axis")}});

@@ -29,7 +29,7 @@ void kernel(const KernelContext& k) {
 // Back again. In CRD order the block axes are moved in front of the channels afterwards.
 std::vector<ValueId> gradient(GradContext& g) {
   const std::int64_t b = g.attr().integer("blocksize");
-  const Shape& x = *g.shape(g.in(0));
+  const Shape x = *g.shape(g.in(0));
   const ValueId dx = g.node("SpaceToDepth", {g.dout(0)}, {{"blocksize", b}});
   if (g.attr().text("mode") == "DCR") return {dx};
   const ValueId parts =

@@ -143,7 +143,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   if (!pads || (g.has(3) && !axes)) return gradient_missing(g);  // shapes that are known during the run only
   if (mode == "constant") return gradient_of_constant(g, *pads);
   Shape now = *g.shape(g.out(0));
-  const Shape& x = *g.shape(g.in(0));
+  const Shape x = *g.shape(g.in(0));
   const Pads p = pads_of(*pads, axes, x.rank());
   ValueId dx = g.dout(0);
   for (std::size_t a = 0; a < x.size(); ++a) {

@@ -34,7 +34,7 @@ void kernel(const KernelContext& k) {
 }
 
 std::vector<ValueId> gradient(GradContext& g) {
-  const Shape &x = *g.shape(g.in(0)), &y = *g.shape(g.out(0));
+  const Shape x = *g.shape(g.in(0)), y = *g.shape(g.out(0));
   if (count(x) == 0) return {g.node("Reshape", {g.dout(0), g.ints(x)}, {{"allowzero", std::int64_t{1}}})};
   Shape split, axes;
   for (std::size_t a = 0; a < x.size(); ++a) {
