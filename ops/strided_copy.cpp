@@ -80,24 +80,27 @@ void copy_range(const Layout& axes, const std::byte* from, std::byte* to, std::i
   }
 }
 
-// A tile of a x b blocks: contiguous along b in `from` and along a in `to`.
+// Blocks on the side of a tile: rows of two cache lines where the blocks are not too small.
+template <int W>
+constexpr std::int64_t tile_side = std::clamp(128 / W, 16, 64);
+
+// A tile of a x b blocks: contiguous along b in `from` and along a in `to`. Rows are read and written whole, by way of
+// a buffer: rows that lie a power of two apart share their place in the cache, which holds few of them.
 template <int W>
 void transpose_tile(const std::byte* from, std::int64_t from_a, std::byte* to, std::int64_t to_b, std::int64_t a,
                     std::int64_t b) {
-  constexpr std::int64_t side = std::max(64 / W, 8);
-  if (a == side && b == side) {
-    for (std::int64_t j = 0; j < side; ++j)
-      for (std::int64_t i = 0; i < side; ++i) copy_block<W>(to + j * to_b + i * W, from + i * from_a + j * W);
-    return;
-  }
+  constexpr std::int64_t side = tile_side<W>;
+  std::byte rows[side * side * W];
+  for (std::int64_t i = 0; i < a; ++i)
+    std::memcpy(rows + i * side * W, from + i * from_a, static_cast<std::size_t>(b * W));
   for (std::int64_t j = 0; j < b; ++j)
-    for (std::int64_t i = 0; i < a; ++i) copy_block<W>(to + j * to_b + i * W, from + i * from_a + j * W);
+    for (std::int64_t i = 0; i < a; ++i) copy_block<W>(to + j * to_b + i * W, rows + (i * side + j) * W);
 }
 
 // The innermost axis of `to` against axis `b`, the innermost of `from`, tile by tile; every other axis around them.
 template <int W>
 void copy_transposed(const Layout& axes, std::size_t b, const std::byte* from, std::byte* to) {
-  constexpr std::int64_t side = std::max(64 / W, 8);
+  constexpr std::int64_t side = tile_side<W>;
   const Axis inner_to = axes.back(), inner_from = axes[b];
   const std::int64_t tiles_a = (inner_to.n + side - 1) / side, tiles_b = (inner_from.n + side - 1) / side;
   std::int64_t tiles = tiles_a * tiles_b;
