@@ -70,12 +70,37 @@ void resize_nearest(const KernelContext& k, const std::vector<Resampling>& axes,
   });
 }
 
+// The last axis: every row of y [outer, out] from one of x [outer, in].
+template <class C>
+void resample_rows(const Resampling& r, std::int64_t outer, const C* weights, const C* x, C* y) {
+  const std::int64_t* first = r.first.data();
+  const std::int64_t grain = std::max<std::int64_t>(pointwise_grain / (r.out * r.taps), 1);
+  run_parallel(outer, grain, [=, in = r.in, out = r.out, taps = r.taps](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) {
+      const C* from = x + o * in;
+      C* to = y + o * out;
+      if (taps == 2) {
+#pragma omp simd
+        for (std::int64_t j = 0; j < out; ++j)
+          to[j] = weights[2 * j] * from[first[j]] + weights[2 * j + 1] * from[first[j] + 1];
+        continue;
+      }
+      for (std::int64_t j = 0; j < out; ++j) {
+        C sum = 0;
+        for (std::int64_t t = 0; t < taps; ++t) sum += weights[j * taps + t] * from[first[j] + t];
+        to[j] = sum;
+      }
+    }
+  });
+}
+
 // One axis: y [outer, out, inner] from x [outer, in, inner].
 template <class C>
 void resample(const Resampling& r, const AxisView& v, const C* x, C* y) {
   const std::vector<C> weights(r.weights.begin(), r.weights.end());
-  const std::int64_t work = std::max<std::int64_t>(v.inner * r.taps, 1);
-  run_parallel(v.outer * r.out, std::max<std::int64_t>(32768 / work, 1), [&](std::int64_t begin, std::int64_t end) {
+  if (v.inner == 1) return resample_rows(r, v.outer, weights.data(), x, y);
+  const std::int64_t grain = std::max<std::int64_t>(32768 / (v.inner * r.taps), 1);
+  run_parallel(v.outer * r.out, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t j = row % r.out;
       const C* from = x + (row / r.out * r.in + r.first[static_cast<std::size_t>(j)]) * v.inner;
