@@ -5,6 +5,7 @@
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_scheduler_observer.h>
+#include <atomic>
 #include <optional>
 
 #include "runtime/base/error.h"
@@ -21,6 +22,27 @@ class OneOpenMpThread final : public tbb::task_scheduler_observer {
   explicit OneOpenMpThread(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
   ~OneOpenMpThread() override { observe(false); }
   void on_scheduler_entry(bool) override { omp_set_num_threads(1); }
+};
+
+struct Delegated {
+  const std::function<void()>* work;
+  std::atomic<int> stage{0};
+};
+
+void run_delegated(Delegated& delegated) {
+  delegated.stage.load(std::memory_order_acquire);
+  struct Done {
+    std::atomic<int>& stage;
+    ~Done() { stage.fetch_add(1, std::memory_order_release); }
+  } done{delegated.stage};
+  (*delegated.work)();
+}
+
+struct Delegation {
+  Delegated* delegated;
+  void operator()() const { take_over_run(*this); }
+  // By a name of its own, for tests/support/tsan.supp: it may be called on another thread.
+  static void take_over_run(const Delegation& d) { run_delegated(*d.delegated); }
 };
 
 }  // namespace
@@ -49,7 +71,15 @@ Workers::~Workers() = default;
 int Workers::threads() const { return state_->threads; }
 
 void Workers::run(const std::function<void()>& work) const {
-  if (state_->arena) return state_->arena->execute(work);
+  if (state_->arena) {
+    // When all places are taken a worker does the work for the caller. TBB orders that, but invisibly to race
+    // detectors.
+    Delegated delegated{&work};
+    delegated.stage.store(0, std::memory_order_release);
+    state_->arena->execute(Delegation{&delegated});
+    delegated.stage.load(std::memory_order_acquire);
+    return;
+  }
   omp_set_num_threads(1);
   const LoopScope serial(LoopControl{.serial = true});
   work();

@@ -136,7 +136,10 @@ Graph long_chain(int n) {
 
 TEST(Executor, stops_soon_after_it_is_cancelled) {
   const Tensor x = Tensor::zeros(DType::f32, {512, 512});
+  const Graph g = long_chain(20000);
+  const Workers workers(2);
   for (const auto mode : {Plan::Mode::inline_steps, Plan::Mode::ordered, Plan::Mode::parallel}) {
+    const auto frame = make_frame(std::make_shared<const Plan>(make_plan(g, {.mode = mode})));
     Cancellation cancellation;
     std::chrono::steady_clock::time_point asked;
     std::jthread other([&] {
@@ -145,7 +148,7 @@ TEST(Executor, stops_soon_after_it_is_cancelled) {
       cancellation.cancel();
     });
     try {
-      run(long_chain(20000), {x}, {.cancellation = &cancellation}, {.mode = mode});
+      execute(*frame, {&x, 1}, workers, {.cancellation = &cancellation});
       ADD_FAILURE() << "the run came to its end";
     } catch (const Error& e) {
       other.join();
