@@ -26,16 +26,19 @@ struct Loop {
   LoopBody body;
   LoopControl control;
   // Orders chunks after the loop's begin and before its end. TBB does so itself, but invisibly to race detectors.
-  std::atomic<std::int64_t> chunks_done{0};
+  std::atomic<std::int64_t> tasks_done{0};
 
   void chunk(std::int64_t c) const {
     check(!control.stopped || !control.stopped(control.run), Code::run_time, "stopped");
     body(c * grain, std::min(n, (c + 1) * grain));
   }
   void chunks(std::int64_t begin, std::int64_t end) {
-    chunks_done.load(std::memory_order_acquire);
+    tasks_done.load(std::memory_order_acquire);
+    struct Done {
+      std::atomic<std::int64_t>& count;
+      ~Done() { count.fetch_add(1, std::memory_order_release); }
+    } done{tasks_done};
     for (std::int64_t c = begin; c < end; ++c) chunk(c);
-    chunks_done.fetch_add(end - begin, std::memory_order_release);
   }
 };
 
@@ -60,14 +63,14 @@ void run_parallel(std::int64_t n, std::int64_t grain, LoopBody body) {
     for (std::int64_t c = 0; c < chunks; ++c) loop.chunk(c);
     return;
   }
-  loop.chunks_done.store(0, std::memory_order_release);
+  loop.tasks_done.store(0, std::memory_order_release);
   tbb::this_task_arena::isolate([&] {
     // Of its own: were it bound to the caller's, cancelling that would end this loop early without a word.
     tbb::task_group_context context(tbb::task_group_context::isolated);
     tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, chunks, 1), LoopTask{&loop}, tbb::simple_partitioner{},
                       context);
   });
-  loop.chunks_done.load(std::memory_order_acquire);
+  loop.tasks_done.load(std::memory_order_acquire);
 }
 
 }  // namespace tessera
