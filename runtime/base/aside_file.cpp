@@ -23,6 +23,12 @@ mode_t permissions_of(const std::string& path) {
 }  // namespace
 
 AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {  // a device, a pipe: nothing to rename
+    file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file_ < 0) fail("open", errno);
+    return;
+  }
   std::string name = path_ + ".tmpXXXXXX";
   file_ = ::mkostemp(name.data(), O_CLOEXEC);
   if (file_ < 0) fail("create", errno);
@@ -60,6 +66,7 @@ void AsideFile::finish() {
 
 void AsideFile::commit() {
   finish();
+  if (temporary_.empty()) return;
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", errno);
   temporary_.clear();
 }

@@ -1,5 +1,6 @@
 #pragma once
-// A file written beside its destination and renamed when complete, so that a failure leaves what was there.
+// A file written beside its destination and renamed when complete, so that a failure leaves what was there. A
+// device or pipe is written directly.
 #include <span>
 #include <string>
 

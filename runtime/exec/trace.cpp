@@ -1,8 +1,9 @@
 #include "runtime/exec/trace.h"
 
 #include <algorithm>
-#include <fstream>
 #include <iomanip>
+
+#include "runtime/base/aside_file.h"
 
 namespace tessera {
 namespace {
@@ -35,8 +36,13 @@ void Trace::step(const StepEvent& event) {
   Event e{std::string(event.node), std::string(event.op), shapes_of(event.in), shapes_of(event.out), event.worker,
           event.begin_ns,          event.end_ns,          event.flops};
   const std::lock_guard lock(mutex_);
+  e.begin_ns += run_begin_ns_;
+  e.end_ns += run_begin_ns_;
+  last_end_ns_ = std::max(last_end_ns_, e.end_ns);
   events_.push_back(std::move(e));
 }
+
+void Trace::next_run() { run_begin_ns_ = last_end_ns_; }
 
 std::string Trace::json() const {
   std::ostringstream out;
@@ -61,10 +67,9 @@ std::string Trace::json() const {
 }
 
 void Trace::write(const std::string& path) const {
-  std::ofstream file(path);
-  file << json();
-  file.close();
-  check(bool(file), Code::run_time, "cannot write the trace to '", path, "'");
+  AsideFile file(path);
+  file.write(json());
+  file.commit();
 }
 
 }  // namespace tessera

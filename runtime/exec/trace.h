@@ -8,11 +8,12 @@
 
 namespace tessera {
 
-// Give it to one run or to several after each other; times count from the begin of each run. Thread rule: `step` from
+// Give it to one run or to several after each other, with `next_run` between. Thread rule: `step` from
 // any thread; `write` when no run is going on.
 class [[gnu::visibility("default")]] Trace final : public Observer {
  public:
   void step(const StepEvent& event) override;
+  void next_run();  // steps that follow are shown after those before
   // {"traceEvents": [...]}: complete events ("ph": "X") with the node's name, and op, shapes and flops as arguments.
   std::string json() const;
   void write(const std::string& path) const;  // Errors: run_time naming the path
@@ -26,6 +27,7 @@ class [[gnu::visibility("default")]] Trace final : public Observer {
   };
   std::mutex mutex_;
   std::vector<Event> events_;
+  std::int64_t run_begin_ns_ = 0, last_end_ns_ = 0;
 };
 
 }  // namespace tessera
