@@ -1,0 +1,51 @@
+#include "tests/support/json_schema.h"
+
+namespace tessera {
+namespace {
+
+bool has_type(const Json& value, const std::string& type) {
+  if (type == "integer") return value.is_number_integer();
+  if (type == "number") return value.is_number();
+  return value.type_name() == type;
+}
+
+std::string problem(const Json& value, const Json& schema, const Json& root, const std::string& at) {
+  if (schema.contains("$ref"))
+    return problem(value, root.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))), root, at);
+  if (schema.contains("const") && value != schema["const"]) return at + ": is not " + schema["const"].dump();
+  if (schema.contains("enum")) {
+    bool found = false;
+    for (const auto& allowed : schema["enum"]) found = found || value == allowed;
+    if (!found) return at + ": is none of " + schema["enum"].dump();
+  }
+  if (schema.contains("type")) {
+    const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
+    bool found = false;
+    for (const auto& t : types) found = found || has_type(value, t);
+    if (!found) return at + ": is " + value.type_name() + ", not " + types.dump();
+  }
+  if (value.is_number() && schema.contains("minimum") && value < schema["minimum"])
+    return at + ": is below the minimum";
+  if (value.is_object()) {
+    for (const auto& key : schema.value("required", Json::array()))
+      if (!value.contains(key.get<std::string>())) return at + ": lacks " + key.dump();
+    const Json properties = schema.value("properties", Json::object());
+    for (const auto& [key, item] : value.items()) {
+      if (!properties.contains(key)) {
+        if (schema.contains("additionalProperties")) return at + ": has an unknown key " + key;
+        continue;
+      }
+      if (auto p = problem(item, properties[key], root, at + "/" + key); !p.empty()) return p;
+    }
+  }
+  if (value.is_array() && schema.contains("items"))
+    for (std::size_t i = 0; i < value.size(); ++i)
+      if (auto p = problem(value[i], schema["items"], root, at + "/" + std::to_string(i)); !p.empty()) return p;
+  return {};
+}
+
+}  // namespace
+
+std::string schema_problem(const Json& value, const Json& schema) { return problem(value, schema, schema, ""); }
+
+}  // namespace tessera

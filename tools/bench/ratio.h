@@ -1,0 +1,30 @@
+#pragma once
+// Numbers about measured times.
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tessera {
+
+double median(std::vector<double> x);
+double percentile(std::vector<double> x, double part);  // nearest rank: the smallest value that `part` of all reach
+
+// Median of the paired ratios a[i] / b[i], and an interval that holds the true median with 95 % confidence whatever the
+// distribution: the order statistics x_(k), x_(n+1-k) with the largest k for which P(Binomial(n, 1/2) < k) <= 2.5 %
+// (Conover, "Practical Nonparametric Statistics", section 3.2). Below 6 pairs that is all there is: minimum and
+// maximum.
+struct Ratio {
+  double median = 0, low = 0, high = 0;
+};
+Ratio paired_ratio(const std::vector<double>& a, const std::vector<double>& b);
+
+// "ratio<=0.9": a quantity, one of < <= > >=, a number.
+struct Requirement {
+  std::string quantity, relation;
+  double bound = 0;
+  bool holds(double value) const;
+};
+// Error(bad_input) when malformed or of a quantity not in `known`.
+Requirement parse_requirement(const std::string& text, const std::vector<std::string>& known);
+
+}  // namespace tessera

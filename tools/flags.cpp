@@ -1,0 +1,171 @@
+#include "tools/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "runtime/base/nearest.h"
+
+namespace tessera {
+namespace {
+
+std::vector<std::string> input_names(const Graph& g) {
+  std::vector<std::string> names;
+  for (const auto& i : g.inputs) names.push_back(g.at(i.value).name);
+  return names;
+}
+
+std::vector<std::string> symbol_names(const Graph& g) {
+  std::vector<std::string> names;
+  for (const auto& i : g.inputs)
+    if (i.declared)
+      for (const auto& d : *i.declared)
+        if (!d.symbol.empty() && std::find(names.begin(), names.end(), d.symbol) == names.end())
+          names.push_back(d.symbol);
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& n : names) out += (out.empty() ? "" : ", ") + n;
+  return out.empty() ? "none" : out;
+}
+
+// "1x3x8"; "" or "scalar" is rank 0.
+Shape parse_shape(const std::string& text, const std::string& flag) {
+  Shape shape;
+  if (text == "scalar") return shape;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find('x', at), text.size());
+    shape.push_back(parse_count(text.substr(at, end - at), flag));
+    at = end + 1;
+  }
+  element_count(shape);
+  return shape;
+}
+
+}  // namespace
+
+CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, std::vector<std::string>& to,
+                            const std::string& doc, const std::string& value) {
+  return app.add_option(flag, to, doc)->allow_extra_args(false)->type_name(value)->expected(1)->take_all();
+}
+
+void ShapeFlags::add_to(CLI::App& app) {
+  add_repeatable(app, "--shape", shape, "Shape of an input, as 1x3x8 (\"scalar\" for rank 0)", "NAME=DIMS");
+  add_repeatable(app, "--set", set, "Size of a symbolic dim", "SYMBOL=N");
+}
+
+void InputFlags::add_to(CLI::App& app) {
+  add_repeatable(app, "--input", input,
+                 "An input: a .npy, .npz or .pb file, or random:normal,seed=7 random:uniform,seed=7 zeros "
+                 "random:range:LO,HI,seed=7 (integers LO <= x < HI)",
+                 "NAME=FILE|KIND");
+  app.add_option("--inputs", inputs, "Inputs from a folder of input_N.pb (test_data_set_0) or an .npz file")
+      ->type_name("DIR");
+  ShapeFlags::add_to(app);
+}
+
+Binding ShapeFlags::binding(const Graph& graph) const {
+  Binding b;
+  const auto inputs = input_names(graph), symbols = symbol_names(graph);
+  for (const auto& [name, value] : assignments(shape, "--shape")) {
+    const bool known = std::find(inputs.begin(), inputs.end(), name) != inputs.end();
+    check(known, "--shape: the model has no input '", name, "'", did_you_mean(name, inputs),
+          " (inputs: ", joined(inputs), ")");
+    b.shapes[name] = parse_shape(value, "--shape " + name);
+  }
+  for (const auto& [name, value] : assignments(set, "--set")) {
+    const bool known = std::find(symbols.begin(), symbols.end(), name) != symbols.end();
+    check(known, "--set: the model's inputs have no symbol '", name, "'", did_you_mean(name, symbols),
+          " (symbols: ", joined(symbols), ")");
+    b.symbols[name] = parse_count(value, "--set " + name);
+  }
+  return b;
+}
+
+void SessionFlags::add_to(CLI::App& app) {
+  app.add_option("--threads", threads, "Threads to use; 0: all the process may use")->type_name("N");
+  add_limits_to(app);
+}
+
+void SessionFlags::add_limits_to(CLI::App& app) {
+  add_repeatable(app, "--pass", pass, "Turn a pass off (`tessera inspect --passes` lists them)", "no-NAME");
+  app.add_option("--deadline", deadline, "Give up after so many seconds")->type_name("SECONDS");
+  app.add_option("--memory-limit", memory_limit, "Most memory a run may take for its tensors: 512M, 2G")
+      ->type_name("BYTES");
+}
+
+PassOptions SessionFlags::passes() const {
+  PassOptions options;
+  for (const auto& p : pass) {
+    check(p.starts_with("no-"), "--pass ", p, ": passes are on; write no-", p, " to turn it off");
+    options.disabled.insert(p.substr(3));
+  }
+  return options;
+}
+
+SessionOptions SessionFlags::options() const {
+  check(threads >= 0 && threads <= 4096, "--threads must be from 0 to 4096, got ", threads);
+  SessionOptions o;
+  o.threads = threads;
+  o.disabled_passes = passes().disabled;
+  if (!memory_limit.empty()) o.memory_limit = parse_bytes(memory_limit, "--memory-limit");
+  return o;
+}
+
+Deadline SessionFlags::deadline_from_now() const {
+  if (deadline == 0) return {};
+  check(deadline > 0 && deadline < 1e9, "--deadline must be a positive number of seconds");
+  const auto wait = std::chrono::duration<double>(deadline);
+  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait);
+}
+
+void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
+  std::string names;
+  for (const auto& f : formats) names += (names.empty() ? "" : "|") + f;
+  app.add_option("--format", format_name, "How to print")->type_name(names)->check([formats](const std::string& text) {
+    const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
+    return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
+  });
+  app.add_flag("--quiet", quiet, "No progress and no notes; results that were not asked for by name are left out");
+}
+
+std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag) {
+  const auto at = text.find('=');
+  check(at != std::string::npos && at > 0 && at + 1 < text.size(), flag, " ", text, ": expected NAME=VALUE");
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+std::vector<std::pair<std::string, std::string>> assignments(const std::vector<std::string>& texts,
+                                                             const std::string& flag) {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const auto& text : texts) {
+    found.push_back(split_assignment(text, flag));
+    const auto same = [&](const auto& pair) { return pair.first == found.back().first; };
+    check(std::count_if(found.begin(), found.end(), same) == 1, flag, ": '", found.back().first, "' is given twice");
+  }
+  return found;
+}
+
+std::int64_t parse_count(const std::string& text, const std::string& flag) {
+  std::int64_t n = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  check(error == std::errc() && end == text.data() + text.size() && n >= 0, flag, ": '", text, "' is no size");
+  return n;
+}
+
+std::size_t parse_bytes(const std::string& text, const std::string& flag) {
+  static constexpr std::string_view units = "KMGT";
+  std::string digits = text;
+  while (!digits.empty() && (digits.back() == 'B' || digits.back() == 'i')) digits.pop_back();
+  const auto unit = digits.empty() ? std::string_view::npos : units.find(digits.back());
+  if (unit != std::string_view::npos) digits.pop_back();
+  const auto n = static_cast<std::size_t>(parse_count(digits, flag));
+  const std::size_t shift = unit == std::string_view::npos ? 0 : 10 * (unit + 1);
+  check(n <= std::numeric_limits<std::size_t>::max() >> shift, flag, ": '", text, "' is too much");
+  return n << shift;
+}
+
+}  // namespace tessera

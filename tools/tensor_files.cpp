@@ -1,0 +1,72 @@
+#include "tools/tensor_files.h"
+
+#include <filesystem>
+
+#include "runtime/base/aside_file.h"
+#include "runtime/base/bytes.h"
+#include "runtime/base/nearest.h"
+#include "runtime/load/tensor_file.h"
+#include "tools/npy.h"
+#include "tools/npz.h"
+
+namespace tessera {
+namespace {
+
+enum class Format { npy, npz, pb };
+
+Format format_of(const std::string& path) {
+  const std::string end = std::filesystem::path(path).extension().string();
+  if (end == ".npy") return Format::npy;
+  if (end == ".npz") return Format::npz;
+  if (end == ".pb") return Format::pb;
+  throw Error(Code::bad_input, concat("'", path, "' is no tensor file: its name must end in .npy, .npz or .pb"));
+}
+
+Tensor from_npz(const std::string& path, const std::string& name) {
+  auto arrays = read_npz(path);
+  if (const auto it = arrays.find(name); it != arrays.end()) return it->second;
+  check(!arrays.empty(), "'", path, "' holds no array");
+  std::vector<std::string> names;
+  for (const auto& [n, t] : arrays) names.push_back(n);
+  check(arrays.size() == 1, "'", path, "' has no array '", name, "'", did_you_mean(name, names));
+  return arrays.begin()->second;
+}
+
+}  // namespace
+
+Tensor read_tensor(const std::string& path, const std::string& name) {
+  switch (format_of(path)) {
+    case Format::npz:
+      return from_npz(path, name);
+    case Format::pb:
+      return read_tensor_file(path).tensor;
+    case Format::npy:
+      break;
+  }
+  try {
+    return npy_to_tensor(Bytes::map(path).span());
+  } catch (Error& e) {
+    throw e.in("file '" + path + "'");
+  }
+}
+
+void check_writable(const std::string& path, DType dtype) {
+  if (format_of(path) != Format::pb) npy_header(dtype, {});
+}
+
+void write_tensor(const std::string& path, const std::string& name, const Tensor& tensor) {
+  switch (format_of(path)) {
+    case Format::npz:
+      return write_npz(path, {{name, tensor}});
+    case Format::pb:
+      return write_tensor_file({name, tensor}, path);
+    case Format::npy:
+      break;
+  }
+  AsideFile file(path);
+  file.write(npy_header(tensor.dtype(), tensor.shape()));
+  file.write(bytes_of(tensor));
+  file.commit();
+}
+
+}  // namespace tessera
