@@ -1,0 +1,140 @@
+// Names, flags and exit codes: what DESIGN's table of the runner promises.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "tests/support/runner.h"
+
+namespace tessera {
+namespace {
+
+std::set<std::string> matches(const std::string& text, const std::string& pattern) {
+  const std::regex regex(pattern);
+  std::set<std::string> found;
+  for (std::sregex_iterator it(text.begin(), text.end(), regex), end; it != end; ++it) found.insert((*it)[1]);
+  return found;
+}
+
+std::set<std::string> flags_of(const std::vector<std::string>& subcommand) {
+  auto words = subcommand;
+  words.push_back("--help");
+  const Ran r = tessera_cli(words);
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(r.err, "");
+  auto flags = matches(r.out, "(?:^|\n) +(?:-.,)?(--[a-z-]+)");
+  flags.erase("--help");
+  return flags;
+}
+
+TEST(Help, lists_the_documented_subcommands) {
+  const Ran r = tessera_cli({"--help"});
+  EXPECT_EQ(r.code, 0);
+  const std::string list = r.out.substr(r.out.find("Subcommands:"));
+  EXPECT_EQ(matches(list, "\n  ([a-z]+) "),
+            (std::set<std::string>{"run", "verify", "grad", "inspect", "bench", "ops", "generate"}));
+}
+
+TEST(Help, lists_the_documented_flags) {
+  const std::set<std::string> inputs = {"--input", "--inputs", "--shape", "--set"}, outputs = {"--output", "--save"};
+  const std::set<std::string> limits = {"--pass", "--deadline", "--memory-limit"}, report = {"--format", "--quiet"};
+  const auto all = [](std::initializer_list<std::set<std::string>> sets) {
+    std::set<std::string> merged;
+    for (const auto& s : sets) merged.insert(s.begin(), s.end());
+    return merged;
+  };
+  EXPECT_EQ(flags_of({"run"}), all({inputs,
+                                    outputs,
+                                    limits,
+                                    report,
+                                    {"--threads", "--repeat", "--steps", "--carry", "--collect", "--step", "--profile",
+                                     "--trace", "--dump-node"}}));
+  EXPECT_EQ(flags_of({"verify"}), all({limits, report, {"--threads", "--rtol", "--atol", "--rel-max", "--save"}}));
+  EXPECT_EQ(flags_of({"grad"}), all({inputs, outputs, limits, report, {"--threads", "--loss", "--wrt", "--dout"}}));
+  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--passes"}}));
+  EXPECT_EQ(flags_of({"bench"}), all({inputs, limits, report, {"--threads", "--repeat", "--warmup", "--require"}}));
+  EXPECT_EQ(flags_of({"ops"}), report);
+  EXPECT_EQ(flags_of({"generate", "dit"}),
+            (std::set<std::string>{"--layers", "--hidden", "--heads", "--ffn", "--grid", "--text", "--text-dim",
+                                   "--channels", "--attention", "--seed", "--out", "--quiet"}));
+}
+
+struct Wrong {
+  std::vector<std::string> arguments;
+  int code;
+  std::string says;
+};
+
+TEST(Usage, errors_say_what_and_what_next) {
+  const std::string fixed = source_path("tests/data/models/classifier.textproto"),
+                    open = source_path("tests/data/models/counter.textproto");
+  const Wrong cases[] = {
+      {{}, 2, "--help"},
+      {{"rnu"}, 2, "unknown subcommand 'rnu'; did you mean 'run'?"},
+      {{"run"}, 2, "MODEL"},
+      {{"run", fixed, "--inptu", "x=1"}, 2, "unknown flag '--inptu'; did you mean '--input'"},
+      {{"run", fixed, "more"}, 2, "'more' is one argument too many"},
+      {{"run", "nowhere.onnx"}, 2, "cannot open 'nowhere.onnx'"},
+      {{"run", fixed}, 2, "input 'image' (f32 [2x4]) is not given"},
+      {{"run", fixed, "--input", "imag=zeros"}, 2, "no input 'imag'; did you mean 'image'"},
+      {{"run", fixed, "--input", "image=random:nromal"}, 2, "did you mean 'normal'"},
+      {{"run", fixed, "--input", "image=x.txt"}, 2, ".npy, .npz or .pb"},
+      {{"run", fixed, "--input", "image=zeros", "--shape", "image=2x5"}, 2, "image"},
+      {{"run", fixed, "--input", "image=zeros", "--output", "logit=x.npy"}, 2, "did you mean 'logits'"},
+      {{"run", fixed, "--input", "image=zeros", "--format", "yaml"}, 2, "no format 'yaml'"},
+      {{"run", fixed, "--input", "image=zeros", "--pass", "fold"}, 2, "no-fold"},
+      {{"run", fixed, "--input", "image=zeros", "--carry", "a=b"}, 2, "--steps"},
+      {{"run", fixed, "--input", "image=zeros", "--step", "3/3"}, 2, "--step"},
+      {{"run", open, "--input", "last=random:range:0,128"}, 2, "input 'past' (i64 [batchxlength]) is not given"},
+      {{"run", fixed, "--input", "image=zeros", "--deadline", "1e-9"}, 6, "deadline"},
+      {{"run", fixed, "--input", "image=zeros", "--memory-limit", "16"}, 6, "memory"},
+      {{"run", fixed, "--input", "image=zeros", "--output", "logits=/nowhere/x.npy"}, 6, "/nowhere/x.npy"},
+      {{"run", open, "--input", "last=zeros", "--input", "past=zeros"}, 2, "--set batch=N"},
+      {{"run", open, "--input", "last=zeros", "--input", "past=zeros", "--set", "lenght=3"},
+       2,
+       "did you mean 'length'"},
+      {{"run", open, "--input", "last=random:normal", "--input", "past=zeros", "--set", "length=3", "--set", "batch=1"},
+       2,
+       "random:range"},
+      {{"run", open, "--input", "last=zeros", "--input", "past=zeros", "--set", "length=3", "--set", "batch=1",
+        "--steps", "2", "--collect", "seen=x.npy", "--carry", "seen=past"},
+       2,
+       "changes its shape"},
+      {{"verify", "/nowhere"}, 2, "/nowhere"},
+      {{"inspect", open}, 2, "--set"},
+      {{"inspect", fixed, "--after", "fsue"}, 2, "stage"},
+      {{"ops", "Adn"}, 3, "did you mean"},
+      {{"grad", fixed, "--loss", "logits", "--wrt", "image", "--input", "image=zeros"}, 2, "--dout"},
+      {{"bench", fixed, "--require", "ratio<1"}, 2, "nothing to compare"},
+      {{"generate", "dit", "-o", "/tmp/never", "--hidden", "96", "--heads", "5"}, 2, "not divisible"},
+      {{"generate", "dit", "-o", "/tmp/never", "--hidden", "9", "--heads", "3"}, 2, "must be even"},
+      {{"generate", "dit", "-o", "/proc/never"}, 6, "/proc/never"},
+  };
+  for (const auto& c : cases) {
+    std::string line;
+    for (const auto& a : c.arguments) line += a + " ";
+    const Ran r = tessera_cli(c.arguments);
+    EXPECT_EQ(r.code, c.code) << line << r.err;
+    EXPECT_EQ(r.out, "") << line;
+    EXPECT_TRUE(r.err.starts_with("tessera: error: ")) << line << r.err;
+    EXPECT_NE(r.err.find(c.says), std::string::npos) << line << r.err;
+  }
+}
+
+TEST(Ops, lists_and_shows) {
+  EXPECT_NE(tessera_cli({"ops"}).out.find("LayerNormalization"), std::string::npos);
+  const Ran one = tessera_cli({"ops", "Relu"});
+  EXPECT_EQ(one.code, 0);
+  for (const char* part : {"source", "inputs", "types", "examples"})
+    EXPECT_NE(one.out.find(part), std::string::npos) << part;
+}
+
+TEST(Locale, never_shows) {
+  const Ran plain = tessera_cli({"ops", "LayerNormalization"}),
+            german = tessera_cli({"ops", "LayerNormalization"}, {"LC_ALL=de_DE.UTF-8"});
+  EXPECT_EQ(plain.out, german.out);
+}
+
+}  // namespace
+}  // namespace tessera

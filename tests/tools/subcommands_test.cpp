@@ -1,0 +1,105 @@
+// The subcommands on two tiny models.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "runtime/tensor/text.h"
+#include "tests/support/json_schema.h"
+#include "tests/support/runner.h"
+#include "tools/npz.h"
+#include "tools/tensor_files.h"
+
+namespace tessera {
+namespace {
+
+const std::string fixed = source_path("tests/data/models/classifier.textproto");
+const std::string open = source_path("tests/data/models/counter.textproto");
+
+Json schema(const std::string& name) {
+  return Json::parse(file_text(source_path("tools/schema/" + name + ".schema.json")));
+}
+
+TEST(Run, carries_and_collects) {
+  const TemporaryFolder folder;
+  write_tensor(folder / "last.npy", "", tensor_from_text("i64{{5}, {7}}"));
+  const Ran r = tessera_cli({"run", open, "--input", "last=" + (folder / "last.npy"), "--input", "past=zeros", "--set",
+                             "length=0", "--steps", "3", "--carry", "next=last", "--carry", "seen=past", "--collect",
+                             "next=" + (folder / "next.npy"), "--output", "seen=" + (folder / "seen.npy")});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(to_text(read_tensor(folder / "next.npy", "")), "i64{{{6}, {8}}, {{7}, {9}}, {{8}, {10}}}");
+  EXPECT_EQ(to_text(read_tensor(folder / "seen.npy", "")), "i64{{5, 6, 7}, {7, 8, 9}}");
+  EXPECT_NE(r.out.find("3 steps"), std::string::npos) << r.out;
+}
+
+TEST(Run, writes_a_trace_and_a_node) {
+  const TemporaryFolder folder;
+  const Ran r =
+      tessera_cli({"run", fixed, "--input", "image=random:normal", "--repeat", "2", "--trace", folder / "t.json",
+                   "--dump-node", "logits=" + (folder / "n.npy"), "--save", folder / "all.npz"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  for (const char* part : {"operators", "t.json", "all.npz", "median"})
+    EXPECT_NE(r.out.find(part), std::string::npos) << part << r.out;
+  const Json trace = Json::parse(file_text(folder / "t.json"));
+  EXPECT_GT(trace["traceEvents"].size(), 6u);
+  EXPECT_TRUE(same_bits(read_tensor(folder / "n.npy", ""), read_npz(folder / "all.npz").at("logits")));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 3) << "nothing else may be left";
+}
+
+TEST(Run, leaves_nothing_when_the_disk_is_full) {
+  const Ran r = tessera_cli({"run", fixed, "--input", "image=random:normal", "--output", "logits=/dev/full"});
+  EXPECT_EQ(r.code, 2) << "the name says no format";
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("/dev/full", folder / "x.npy");
+  const Ran full =
+      tessera_cli({"run", fixed, "--input", "image=random:normal", "--output", "logits=" + (folder / "x.npy")});
+  EXPECT_EQ(full.code, 6) << full.err;
+  EXPECT_NE(full.err.find("No space left"), std::string::npos) << full.err;
+}
+
+TEST(Inspect, reports_as_its_schema_says) {
+  for (const char* after : {"load", "bind", "fold", "plan"}) {
+    const Ran r = tessera_cli({"inspect", fixed, "--after", after, "--format", "json"});
+    ASSERT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(schema_problem(Json::parse(r.out), schema("inspect")), "");
+  }
+  const Ran sized = tessera_cli({"inspect", open, "--set", "batch=1", "--set", "length=0", "--format", "json"});
+  ASSERT_EQ(sized.code, 0) << sized.err;
+  const Json report = Json::parse(sized.out);
+  EXPECT_EQ(schema_problem(report, schema("inspect")), "");
+  EXPECT_GT(report["flops"].get<double>(), 0);
+  EXPECT_EQ(tessera_cli({"inspect", open, "--after", "load"}).code, 0);
+  EXPECT_TRUE(tessera_cli({"inspect", fixed, "--format", "dot"}).out.starts_with("digraph"));
+  EXPECT_NE(tessera_cli({"inspect", "--passes"}).out.find("drop_identity"), std::string::npos);
+}
+
+TEST(Bench, reports_as_its_schema_says) {
+  const Ran r = tessera_cli({"bench", fixed, fixed, "--repeat", "7", "--threads", "1", "--format", "json", "--quiet"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json report = Json::parse(r.out);
+  EXPECT_EQ(schema_problem(report, schema("bench")), "");
+  ASSERT_EQ(report["results"].size(), 2u);
+  ASSERT_EQ(report["ratios"].size(), 1u);
+  EXPECT_GT(report["results"][0]["gflops"].get<double>(), 0);
+  EXPECT_EQ(report["results"][0]["runs"], 7);
+}
+
+TEST(Bench, exits_with_7_when_a_requirement_fails) {
+  const Ran r = tessera_cli({"bench", fixed, "--threads", "1,2", "--repeat", "3", "--require", "ratio<=0.0001"});
+  EXPECT_EQ(r.code, 7) << r.err;
+  EXPECT_NE(r.err.find("required ratio<=0.0001"), std::string::npos) << r.err;
+  EXPECT_EQ(tessera_cli({"bench", fixed, "--repeat", "3", "--require", "median_s<100"}).code, 0);
+  EXPECT_EQ(tessera_cli({"bench", "nowhere.onnx"}).code, 2);
+}
+
+TEST(Grad, of_a_product) {
+  const TemporaryFolder folder;
+  const Ran r = tessera_cli({"grad", fixed, "--input", "image=zeros", "--loss", "logits", "--wrt", "b,image", "--dout",
+                             "random:normal,seed=2", "--save", folder / "g.npz"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto all = read_npz(folder / "g.npz");
+  EXPECT_EQ(all.at("d.b").shape(), (Shape{3}));
+  EXPECT_EQ(to_text(all.at("d.image")), "f32{{0, 0, 0, 0}, {0, 0, 0, 0}}") << "Relu is flat at 0";
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,217 @@
+// tessera bench MODEL...: how long models take, measured in turns so that what disturbs one disturbs all.
+#include <fmt/format.h>
+#include <sched.h>
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <mutex>
+
+#include "tools/bench/ratio.h"
+#include "tools/bench/worker.h"
+#include "tools/command_line.h"
+#include "tools/environment.h"
+#include "tools/inputs.h"
+#include "tools/json.h"
+#include "tools/progress.h"
+
+namespace tessera {
+namespace {
+
+struct BenchFlags {
+  std::vector<std::string> models, require;
+  std::string threads = "0";
+  int repeat = 15, warmup = 2;
+  InputFlags inputs;
+  SessionFlags session;
+  ReportFlags report;
+};
+
+// One thing that is measured, and what came of it.
+struct Entry {
+  std::string model, label;
+  int threads;
+  std::vector<double> seconds;
+  double flops = 0, peak_rss_bytes = 0;
+};
+
+int available_threads() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+std::vector<Entry> entries_of(const BenchFlags& f) {
+  std::vector<int> threads;
+  for (std::size_t at = 0; at <= f.threads.size();) {
+    const auto end = std::min(f.threads.find(',', at), f.threads.size());
+    const auto n = parse_count(f.threads.substr(at, end - at), "--threads");
+    check(n <= 4096, "--threads must be from 0 to 4096, got ", n);
+    threads.push_back(n == 0 ? available_threads() : static_cast<int>(n));
+    at = end + 1;
+  }
+  std::vector<Entry> entries;
+  for (const auto& model : f.models)
+    for (const int n : threads) {
+      std::string label = threads.size() > 1 ? fmt::format("{}, {} thread{}", model, n, n == 1 ? "" : "s") : model;
+      const auto same = [&](const Entry& e) { return e.model == model && e.threads == n; };
+      const auto before = std::count_if(entries.begin(), entries.end(), same);
+      if (before > 0) label += fmt::format(" #{}", before + 1);
+      entries.push_back({model, label, n, {}});
+    }
+  return entries;
+}
+
+class FlopSum final : public Observer {
+ public:
+  void step(const StepEvent& event) override {
+    const std::lock_guard lock(mutex_);
+    flops += event.flops;
+  }
+  double flops = 0;
+
+ private:
+  std::mutex mutex_;
+};
+
+// Runs in the worker: opens the model, then measures a run each time it is asked. The first run counts the FLOPs.
+Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry) {
+  SessionOptions options = f.session.options();
+  options.threads = entry.threads;
+  auto session = std::make_shared<Session>(Session::open(entry.model, options));
+  auto inputs = std::make_shared<NamedTensors>(make_inputs(f.inputs, session->graph(), Missing::random));
+  auto counted = std::make_shared<bool>(false);
+  return [session, inputs, counted, &f] {
+    FlopSum sum;
+    RunOptions run;
+    run.deadline = f.session.deadline_from_now();
+    if (!std::exchange(*counted, true)) run.observer = &sum;
+    const auto begin = std::chrono::steady_clock::now();
+    session->run(*inputs, run);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return Measurement{seconds, sum.flops, static_cast<double>(peak_rss_bytes())};
+  };
+}
+
+void measure(const BenchFlags& f, std::vector<Entry>& entries) {
+  std::vector<Worker> workers;
+  for (const auto& e : entries) workers.emplace_back([&f, &e] { return open_for_measuring(f, e); });
+  const auto run = [&](std::size_t i) {
+    try {
+      return workers[i].run();
+    } catch (Error& error) {
+      throw error.in("model '" + entries[i].label + "'");
+    }
+  };
+  Progress progress("runs", (f.warmup + f.repeat) * static_cast<std::int64_t>(entries.size()), f.report.quiet);
+  std::int64_t done = 0;
+  for (int round = 0; round < f.warmup + f.repeat; ++round)
+    for (std::size_t n = 0; n < entries.size(); ++n) {
+      const std::size_t i = (n + static_cast<std::size_t>(round)) % entries.size();  // another one first each round
+      const Measurement m = run(i);
+      entries[i].flops += m.flops;
+      entries[i].peak_rss_bytes = m.peak_rss_bytes;
+      if (round >= f.warmup) entries[i].seconds.push_back(m.seconds);
+      progress.reached(++done);
+    }
+}
+
+double gflops(const Entry& e) { return e.flops / median(e.seconds) / 1e9; }
+
+Json report_json(const BenchFlags& f, const std::vector<Entry>& entries) {
+  Json results = Json::array(), ratios = Json::array();
+  for (const auto& e : entries)
+    results.push_back({{"model", e.model},
+                       {"policy", nullptr},
+                       {"threads", e.threads},
+                       {"runs", f.repeat},
+                       {"median_s", median(e.seconds)},
+                       {"min_s", percentile(e.seconds, 0)},
+                       {"p90_s", percentile(e.seconds, 0.9)},
+                       {"gflops", gflops(e)},
+                       {"peak_rss_mb", e.peak_rss_bytes / 1e6}});
+  for (std::size_t i = 1; i < entries.size(); ++i) {
+    const Ratio r = paired_ratio(entries[i].seconds, entries[0].seconds);
+    ratios.push_back(
+        {{"a", entries[i].label}, {"b", entries[0].label}, {"median", r.median}, {"low", r.low}, {"high", r.high}});
+  }
+  return {{"schema", 1},
+          {"environment",
+           {{"cpu", cpu_name()}, {"isa", isa_name()}, {"threads", available_threads()}, {"commit", build_commit}}},
+          {"results", results},
+          {"ratios", ratios}};
+}
+
+std::string report_text(const Json& report, const std::vector<Entry>& entries, const BenchFlags& f) {
+  Table results{{"model", "threads", "runs", "median", "min", "p90", "GFLOP/s", "peak RSS"}, {}};
+  const auto time = [](const Json& j, const char* key) { return readable_time(j[key].get<double>()); };
+  for (const auto& r : report["results"])
+    results.rows.push_back({r["model"].get<std::string>(), concat(r["threads"].get<int>()), concat(f.repeat),
+                            time(r, "median_s"), time(r, "min_s"), time(r, "p90_s"),
+                            fmt::format("{:.1f}", r["gflops"].get<double>()),
+                            readable_bytes(r["peak_rss_mb"].get<double>() * 1e6)});
+  std::string text = render(results, f.report.format());
+  if (entries.size() < 2) return text;
+  Table ratios{{"time of", "by time of", "ratio", "95 % low", "high"}, {}};
+  for (const auto& r : report["ratios"])
+    ratios.rows.push_back(
+        {r["a"].get<std::string>(), r["b"].get<std::string>(), fmt::format("{:.3f}", r["median"].get<double>()),
+         fmt::format("{:.3f}", r["low"].get<double>()), fmt::format("{:.3f}", r["high"].get<double>())});
+  return text + "\n" + render(ratios, f.report.format());
+}
+
+// Each requirement holds for every ratio or result.
+int check_requirements(const std::vector<Requirement>& all, const Json& report) {
+  int code = 0;
+  for (const auto& r : all) {
+    const bool ratio = r.quantity == "ratio";
+    for (const auto& item : report[ratio ? "ratios" : "results"]) {
+      const double value = item[ratio ? "median" : r.quantity].get<double>();
+      if (r.holds(value)) continue;
+      const auto what = item[ratio ? "a" : "model"].get<std::string>();
+      std::fputs(
+          concat("tessera: required ", r.quantity, r.relation, r.bound, ", but '", what, "' has ", value, "\n").c_str(),
+          stderr);
+      code = exit_require;
+    }
+  }
+  return code;
+}
+
+int bench(const BenchFlags& f) {
+  check(f.repeat >= 1 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
+  check(f.warmup >= 0 && f.warmup <= 1'000'000, "--warmup must be from 0 to 1000000, got ", f.warmup);
+  std::vector<Requirement> requirements;
+  for (const auto& text : f.require)
+    requirements.push_back(parse_requirement(text, {"ratio", "median_s", "min_s", "p90_s", "gflops", "peak_rss_mb"}));
+  std::vector<Entry> entries = entries_of(f);
+  for (const auto& r : requirements)
+    check(r.quantity != "ratio" || entries.size() > 1,
+          "--require ratio: there is nothing to compare; give two models or --threads 1,2");
+  measure(f, entries);
+  const Json report = report_json(f, entries);
+  if (!f.report.quiet && f.inputs.input.empty() && f.inputs.inputs.empty())
+    std::fputs("tessera: no inputs given, measured with random ones\n", stderr);
+  print(f.report.format() == Format::json ? text_of(report, 2) + "\n" : report_text(report, entries, f));
+  return check_requirements(requirements, report);
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  auto f = std::make_shared<BenchFlags>();
+  CLI::App& sub = *app.add_subcommand("bench", "Measure models in turns; compare each with the first");
+  sub.add_option("MODEL", f->models, "Models: .onnx, or .textproto")->required();
+  sub.add_option("--repeat", f->repeat, "Measured rounds; in each every model runs once")
+      ->type_name("N")
+      ->capture_default_str();
+  sub.add_option("--warmup", f->warmup, "Rounds before those")->type_name("N")->capture_default_str();
+  sub.add_option("--threads", f->threads, "Threads to use; several numbers are compared; 0: all the process may use")
+      ->type_name("N,...")
+      ->capture_default_str();
+  add_repeatable(sub, "--require", f->require,
+                 "Exit with 7 unless this holds for all: ratio, median_s, gflops, peak_rss_mb", "'ratio<=0.9'");
+  f->inputs.add_to(sub);
+  f->session.add_limits_to(sub);
+  f->report.add_to(sub);
+  sub.callback([f, &action] { action = [f] { return bench(*f); }; });
+}
+
+}  // namespace tessera

@@ -1,0 +1,104 @@
+#include "tools/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "runtime/base/error.h"
+#include "runtime/base/nearest.h"
+#include "tools/table.h"
+
+namespace tessera {
+namespace {
+
+std::vector<std::string> subcommand_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
+  return names;
+}
+
+std::vector<std::string> flag_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* o : app.get_options())
+    for (const auto& long_name : o->get_lnames()) names.push_back("--" + long_name);
+  return names;
+}
+
+// What is wrong with the arguments, in the words of this program where it knows better than the parser.
+Error usage_error(const CLI::App& app, const CLI::ParseError& e) {
+  const auto chosen = app.get_subcommands();
+  const CLI::App& sub = chosen.empty() ? app : *chosen[0];
+  const std::string help = "`tessera " + (chosen.empty() ? "" : sub.get_name() + " ") + "--help` lists what there is";
+  for (const auto& word : app.remaining(true)) {
+    if (word.size() > 1 && word[0] == '-') {
+      const std::string flag = word.substr(0, word.find('='));
+      return Error(Code::bad_input, concat("unknown flag '", flag, "'", did_you_mean(flag, flag_names(sub))))
+          .hint(help);
+    }
+    if (chosen.empty())
+      return Error(Code::bad_input,
+                   concat("unknown subcommand '", word, "'", did_you_mean(word, subcommand_names(app))))
+          .hint(help);
+    return Error(Code::bad_input, concat("'", word, "' is one argument too many")).hint(help);
+  }
+  return Error(Code::bad_input, e.what()).hint(help);
+}
+
+int perform(CLI::App& app, const Action& action, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    return 0;
+  } catch (const CLI::CallForVersion& e) {
+    print(std::string(e.what()) + "\n");
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    throw usage_error(app, e);
+  }
+  return action();
+}
+
+// Results that did not reach stdout did not happen; a reader who has gone (`| head`) has seen enough.
+int finish_output(int code) {
+  const int error = flush_output();
+  if (error == 0 || error == EPIPE) return code;
+  return report(Error(Code::run_time, concat("cannot write to standard output: ", std::strerror(error))));
+}
+
+}  // namespace
+
+int report(const Error& e) {
+  std::string text = concat("tessera: error: ", e.what(), "\n");
+  if (e.code() == Code::internal)
+    text += concat("  noticed at ", e.place().file, ":", e.place().line, "; this is a bug of ours\n");
+  std::fputs(text.c_str(), stderr);
+  return static_cast<int>(e.code());
+}
+
+int run_command_line(int argc, const char* const* argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app("Tessera runs, trains and measures ONNX models.", "tessera");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "tessera 0.1.0");
+  Action action;
+  for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_bench, add_ops, add_generate})
+    add(app, action);
+  int code = static_cast<int>(Code::internal);
+  try {
+    code = perform(app, action, argc, argv);
+  } catch (const Error& e) {
+    code = report(e);
+  } catch (const std::bad_alloc&) {
+    code = report(Error(Code::run_time, "out of memory"));
+  } catch (const std::exception& e) {
+    code = report(Error(Code::internal, e.what()));
+  }
+  return finish_output(code);
+}
+
+}  // namespace tessera

@@ -1,0 +1,33 @@
+#pragma once
+// The command line: subcommands, and errors as exit codes. stdout carries results, stderr the rest.
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace tessera {
+
+class Error;
+
+// What a subcommand does once its flags are read; gives the exit code.
+using Action = std::function<int()>;
+
+// Exit codes beside those of Code.
+inline constexpr int exit_differ = 1, exit_require = 7;
+
+// Each adds one subcommand, in the file of its name.
+void add_run(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
+void add_grad(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
+void add_ops(CLI::App& app, Action& action);
+void add_generate(CLI::App& app, Action& action);
+
+// Prints `e` as every failure is printed and gives its exit code.
+int report(const Error& e);
+
+int run_command_line(int argc, const char* const* argv);
+
+}  // namespace tessera

@@ -1,0 +1,89 @@
+// tessera grad MODEL: gradients of an output with respect to inputs, weights or values inside.
+#include <CLI/CLI.hpp>
+
+#include "runtime/load/load.h"
+#include "runtime/plan/gradients_of.h"
+#include "tools/command_line.h"
+#include "tools/inputs.h"
+#include "tools/json.h"
+#include "tools/outputs.h"
+#include "tools/summary.h"
+
+namespace tessera {
+namespace {
+
+struct GradFlags {
+  std::string model, loss, dout;
+  std::vector<std::string> wrt;
+  InputFlags inputs;
+  SessionFlags session;
+  OutputFlags outputs;
+  ReportFlags report;
+};
+
+// Gives the added input its value: what the loss's derivative with respect to the output is.
+void give_seed(const GradFlags& f, const Gradients& gradients, NamedTensors& inputs) {
+  if (gradients.seed.empty()) {
+    check(f.dout.empty(), "--dout: output '", f.loss, "' is a scalar, which is a loss by itself");
+    return;
+  }
+  const Value& seed = *gradients.graph.find(gradients.seed);
+  if (f.dout.empty())
+    throw Error(Code::bad_input, concat("output '", f.loss, "' ", *seed.shape, " is no scalar"))
+        .hint("give what to multiply it with before the sum: --dout FILE, or --dout random:normal,seed=1");
+  inputs[gradients.seed] = tensor_from(f.dout, "dout", seed.dtype, *seed.shape);
+}
+
+int grad(const GradFlags& f) {
+  const SessionOptions options = f.session.options();
+  Graph graph = load(f.model, builtin_registry());
+  NamedTensors inputs = make_inputs(f.inputs, graph);
+  const Binding binding = binding_of(f.inputs, graph, inputs);
+  const std::string line = model_line(f.model, graph);
+  Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, builtin_registry(), f.session.passes());
+  give_seed(f, gradients, inputs);
+  Session session(std::move(gradients.graph), options);
+  f.outputs.check_against(session.outputs());
+  RunOptions run;
+  run.deadline = f.session.deadline_from_now();
+  const NamedTensors outputs = session.run(inputs, run);
+  const auto written = f.outputs.write(outputs);
+  if (f.report.quiet) return 0;
+  if (f.report.format() == Format::json) {
+    print(text_of({{"schema", 1},
+                   {"model", f.model},
+                   {"loss", f.loss},
+                   {"wrt", f.wrt},
+                   {"outputs", values_json(session.outputs(), outputs)},
+                   {"written", written}},
+                  2) +
+          "\n");
+    return 0;
+  }
+  std::string text = render(values_table(session.outputs(), outputs), f.report.format(), 2);
+  if (f.report.format() != Format::csv) text = line + "outputs, and gradients as d.NAME\n" + text;
+  if (f.report.format() == Format::table)
+    for (const auto& path : written) text += concat("wrote    ", path, "\n");
+  print(text);
+  return 0;
+}
+
+}  // namespace
+
+void add_grad(CLI::App& app, Action& action) {
+  auto f = std::make_shared<GradFlags>();
+  CLI::App& sub = *app.add_subcommand("grad", "Gradients of a scalar output, or of sum(output * dout)");
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  sub.add_option("--loss", f->loss, "The output to differentiate")->type_name("OUT")->required();
+  add_repeatable(sub, "--wrt", f->wrt, "With respect to what: inputs, weights, values, separated by commas", "NAME,...")
+      ->delimiter(',')
+      ->required();
+  sub.add_option("--dout", f->dout, "What the output is multiplied with; as --input takes it")->type_name("FILE");
+  f->inputs.add_to(sub);
+  f->outputs.add_to(sub);
+  f->session.add_to(sub);
+  f->report.add_to(sub);
+  sub.callback([f, &action] { action = [f] { return grad(*f); }; });
+}
+
+}  // namespace tessera

@@ -1,0 +1,277 @@
+// tessera inspect MODEL: what is in a model, and what became of it on the way to a plan.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "runtime/load/load.h"
+#include "runtime/plan/cost.h"
+#include "runtime/plan/specialise.h"
+#include "tools/command_line.h"
+#include "tools/inputs.h"
+#include "tools/json.h"
+#include "tools/summary.h"
+
+namespace tessera {
+namespace {
+
+struct InspectFlags {
+  std::string model, after;
+  bool passes = false;
+  InputFlags inputs;
+  SessionFlags session;
+  ReportFlags report;
+};
+
+struct OperatorCount {
+  std::string name;
+  std::int64_t count = 0;
+  double flops = 0;
+};
+
+// Everything that is reported. Shapes, and with them FLOPs and memory, are known from stage bind on.
+struct Inspection {
+  Stage stage = Stage::plan;
+  bool sized = false;
+  Graph loaded, graph;  // as in the file; after the stage
+  std::vector<double> node_flops;
+  std::vector<OperatorCount> operators;  // most first
+  double flops = 0;
+  std::size_t arena_bytes = 0, output_bytes = 0;
+};
+
+std::string qualified(const OpDef& op) {
+  return op.domain.empty() ? std::string(op.name) : concat(op.domain, "::", op.name);
+}
+
+// 0 while shapes are not known.
+double flops_of(const Graph& g, const Node& n) {
+  std::vector<TensorType> in, out;
+  std::vector<const Tensor*> values;
+  const auto add = [&](std::vector<TensorType>& to, ValueId v) {
+    if (v == ValueId::none) return to.push_back({}), true;
+    if (!g.at(v).shape) return false;
+    to.push_back({g.at(v).dtype, *g.at(v).shape});
+    return true;
+  };
+  for (const ValueId v : n.in) {
+    if (!add(in, v)) return 0;
+    values.push_back(g.is_constant(v) ? &g.at(v).constant : nullptr);
+  }
+  for (const ValueId v : n.out)
+    if (!add(out, v)) return 0;
+  return estimate_cost(*n.op, n.attributes, in, values, out).flops;
+}
+
+Inspection examine(const InspectFlags& f) {
+  Inspection x;
+  if (!f.after.empty()) {
+    const auto stage = stage_from_name(f.after);
+    check(stage.has_value(), "--after: there is no stage '", f.after, "' (load bind fold sites policy fuse plan)");
+    x.stage = *stage;
+  }
+  x.sized = x.stage != Stage::load;
+  x.loaded = load(f.model, builtin_registry());
+  const Binding binding = binding_of(f.inputs, x.loaded, given_inputs(f.inputs, x.loaded));
+  if (x.stage == Stage::plan) {
+    Plan plan = specialise(x.loaded, binding, builtin_registry(), f.session.passes());
+    x.arena_bytes = plan.arena_bytes;
+    x.graph = std::move(plan.graph);
+  } else {
+    x.graph = graph_after(x.stage, x.loaded, binding, builtin_registry(), f.session.passes());
+  }
+  std::map<std::string, OperatorCount> by_name;
+  for (const auto& n : x.graph.nodes) {
+    auto& entry = by_name[qualified(*n.op)];
+    entry.name = qualified(*n.op);
+    ++entry.count;
+    x.node_flops.push_back(x.sized ? flops_of(x.graph, n) : 0);
+    entry.flops += x.node_flops.back();
+    x.flops += x.node_flops.back();
+  }
+  for (const auto& [name, entry] : by_name) x.operators.push_back(entry);
+  std::stable_sort(x.operators.begin(), x.operators.end(),
+                   [](const auto& a, const auto& b) { return a.count > b.count; });
+  for (const auto& o : x.graph.outputs)
+    if (const auto& v = x.graph.at(o.value); v.shape)
+      x.output_bytes += static_cast<std::size_t>(count(*v.shape)) * size_of(v.dtype);
+  return x;
+}
+
+std::string input_shape(const Graph& g, const GraphInput& i) {
+  if (const auto& shape = g.at(i.value).shape) return concat(*shape);
+  return i.declared ? concat(*i.declared) : "any";
+}
+
+std::string value_shape(const Value& v) { return v.shape ? concat(*v.shape) : "?"; }
+
+std::string value_list(const Graph& g, const std::vector<ValueId>& values) {
+  std::string text;
+  for (const ValueId v : values)
+    text += (text.empty() ? "" : ", ") +
+            (v == ValueId::none ? std::string("-") : concat(g.at(v).name, " ", g.at(v).dtype, value_shape(g.at(v))));
+  return text;
+}
+
+Table ports_table(const Inspection& x, bool inputs) {
+  Table table{{"name", "type", "shape"}, {}};
+  const Graph& g = x.graph;
+  if (inputs)
+    for (const auto& i : g.inputs)
+      table.rows.push_back({g.at(i.value).name, concat(g.at(i.value).dtype), input_shape(g, i)});
+  else
+    for (const auto& o : g.outputs)
+      table.rows.push_back({o.name, concat(g.at(o.value).dtype), value_shape(g.at(o.value))});
+  return table;
+}
+
+std::string report_text(const InspectFlags& f, const Inspection& x) {
+  const Format format = f.report.format();
+  std::string text = model_line(f.model, x.loaded);
+  const auto section = [&](const std::string& title, const Table& t) {
+    text +=
+        concat(title, "\n", format == Format::md ? "\n" : "", render(t, format, 2), format == Format::md ? "\n" : "");
+  };
+  section("inputs", ports_table(x, true));
+  section("outputs", ports_table(x, false));
+  Table operators{{"operator", "count", "FLOP"}, {}};
+  for (const auto& o : x.operators)
+    operators.rows.push_back({o.name, concat(o.count), x.sized ? readable_count(o.flops) : "-"});
+  section(concat("operators after ", name(x.stage), ": ", x.graph.nodes.size()), operators);
+  if (x.sized) text += concat("work     ", readable_count(x.flops, "FLOP"), "\n");
+  const auto bytes = [](std::size_t n) { return readable_bytes(static_cast<double>(n)); };
+  if (x.stage == Stage::plan)
+    text += concat("memory   ", bytes(constant_bytes(x.graph) + x.arena_bytes + x.output_bytes), ": constants ",
+                   bytes(constant_bytes(x.graph)), ", arena ", bytes(x.arena_bytes), ", outputs ",
+                   bytes(x.output_bytes), "\n");
+  if (f.after.empty()) return text;
+  Table nodes{{"node", "operator", "in", "out", "FLOP"}, {}};
+  for (std::size_t n = 0; n < x.graph.nodes.size(); ++n) {
+    const Node& node = x.graph.nodes[n];
+    nodes.rows.push_back({node.name, qualified(*node.op), value_list(x.graph, node.in), value_list(x.graph, node.out),
+                          x.sized ? readable_count(x.node_flops[n]) : "-"});
+  }
+  section("nodes", nodes);
+  return text;
+}
+
+Json dims_json(const std::optional<Shape>& shape, const std::optional<SymbolicShape>& declared = {}) {
+  Json dims = Json::array();
+  if (shape) {
+    for (const auto d : *shape) dims.push_back(d);
+  } else if (declared) {
+    for (const auto& d : *declared)
+      dims.push_back(d.concrete() ? Json(d.value) : d.symbol.empty() ? Json(nullptr) : Json(d.symbol));
+  } else {
+    return nullptr;
+  }
+  return dims;
+}
+
+Json names_json(const Graph& g, const std::vector<ValueId>& values) {
+  Json list = Json::array();
+  for (const ValueId v : values) list.push_back(v == ValueId::none ? std::string() : g.at(v).name);
+  return list;
+}
+
+std::string report_json(const InspectFlags& f, const Inspection& x) {
+  const Graph& g = x.graph;
+  Json inputs = Json::array(), outputs = Json::array(), operators = Json::array(), nodes = Json::array();
+  for (const auto& i : g.inputs)
+    inputs.push_back({{"name", g.at(i.value).name},
+                      {"type", name(g.at(i.value).dtype)},
+                      {"shape", dims_json(g.at(i.value).shape, i.declared)}});
+  for (const auto& o : g.outputs)
+    outputs.push_back(
+        {{"name", o.name}, {"type", name(g.at(o.value).dtype)}, {"shape", dims_json(g.at(o.value).shape)}});
+  for (const auto& o : x.operators) operators.push_back({{"operator", o.name}, {"count", o.count}, {"flops", o.flops}});
+  Json report = {{"schema", 1},
+                 {"model", f.model},
+                 {"after", name(x.stage)},
+                 {"opset", x.loaded.opset},
+                 {"parameters", parameter_count(x.loaded)},
+                 {"inputs", inputs},
+                 {"outputs", outputs},
+                 {"operators", operators},
+                 {"flops", x.sized ? Json(x.flops) : Json(nullptr)},
+                 {"memory", nullptr}};
+  if (x.stage == Stage::plan)
+    report["memory"] = {{"constants", constant_bytes(g)}, {"arena", x.arena_bytes}, {"outputs", x.output_bytes}};
+  if (!f.after.empty()) {
+    for (std::size_t n = 0; n < g.nodes.size(); ++n)
+      nodes.push_back({{"name", g.nodes[n].name},
+                       {"operator", qualified(*g.nodes[n].op)},
+                       {"scope", g.nodes[n].scope},
+                       {"in", names_json(g, g.nodes[n].in)},
+                       {"out", names_json(g, g.nodes[n].out)},
+                       {"flops", x.node_flops[n]}});
+    report["nodes"] = nodes;
+  }
+  return text_of(report, 2) + "\n";
+}
+
+// Graphviz: nodes as boxes, inputs and outputs as ellipses; constants are left out.
+std::string report_dot(const Inspection& x) {
+  const Graph& g = x.graph;
+  const auto quoted = [](const std::string& s) { return text_of(Json(s)); };
+  std::string text = "digraph model {\n  node [shape=box, fontname=\"sans-serif\"];\n";
+  for (const auto& i : g.inputs)
+    text += concat("  v", index(i.value),
+                   " [shape=ellipse, label=", quoted(concat(g.at(i.value).name, " ", input_shape(g, i))), "];\n");
+  for (std::size_t n = 0; n < g.nodes.size(); ++n)
+    text +=
+        concat("  n", n, " [label=", quoted(qualified(*g.nodes[n].op)), ", tooltip=", quoted(g.nodes[n].name), "];\n");
+  const auto edge_from = [&](ValueId v) {
+    const Value& value = g.at(v);
+    return value.producer == NodeId::none ? concat("v", index(v)) : concat("n", index(value.producer));
+  };
+  for (std::size_t n = 0; n < g.nodes.size(); ++n)
+    for (const ValueId v : g.nodes[n].in)
+      if (v != ValueId::none && !g.is_constant(v))
+        text += concat("  ", edge_from(v), " -> n", n, " [label=", quoted(value_shape(g.at(v))), "];\n");
+  for (std::size_t o = 0; o < g.outputs.size(); ++o) {
+    text += concat("  o", o, " [shape=ellipse, label=", quoted(g.outputs[o].name), "];\n");
+    if (!g.is_constant(g.outputs[o].value)) text += concat("  ", edge_from(g.outputs[o].value), " -> o", o, ";\n");
+  }
+  return text + "}\n";
+}
+
+int list_passes(Format format) {
+  Table table{{"pass", "does", "source"}, {}};
+  Json list = Json::array();
+  for (const PassDef* p : simplify_passes()) {
+    table.rows.push_back({std::string(p->name), std::string(p->doc), std::string(p->source)});
+    list.push_back({{"name", p->name}, {"doc", p->doc}, {"source", p->source}});
+  }
+  print(format == Format::json ? text_of({{"schema", 1}, {"passes", list}}, 2) + "\n" : render(table, format));
+  return 0;
+}
+
+int inspect(const InspectFlags& f) {
+  const Format format = f.report.format();
+  if (f.passes) return list_passes(format);
+  check(!f.model.empty(), "inspect needs a MODEL (or --passes)");
+  try {
+    const Inspection x = examine(f);
+    print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(x) : report_text(f, x));
+  } catch (Error& e) {
+    throw e.in("model '" + f.model + "'");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  auto f = std::make_shared<InspectFlags>();
+  CLI::App& sub =
+      *app.add_subcommand("inspect", "Show inputs, outputs, operators, parameters, FLOPs and memory of a model");
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto");
+  sub.add_option("--after", f->after, "Show every node as it is after a stage")
+      ->type_name("load|bind|fold|sites|policy|fuse|plan");
+  sub.add_flag("--passes", f->passes, "List the passes that --pass turns off");
+  f->inputs.add_to(sub);
+  add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");
+  f->report.add_to(sub, {"table", "md", "json", "dot"});
+  sub.callback([f, &action] { action = [f] { return inspect(*f); }; });
+}
+
+}  // namespace tessera

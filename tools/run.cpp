@@ -1,0 +1,262 @@
+// tessera run MODEL: once, repeated, or in a loop that feeds outputs back to inputs.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "runtime/exec/statistics.h"
+#include "runtime/exec/trace.h"
+#include "tools/bench/ratio.h"
+#include "tools/command_line.h"
+#include "tools/environment.h"
+#include "tools/inputs.h"
+#include "tools/json.h"
+#include "tools/observers.h"
+#include "tools/outputs.h"
+#include "tools/progress.h"
+#include "tools/summary.h"
+#include "tools/tensor_files.h"
+
+namespace tessera {
+namespace {
+
+struct RunFlags {
+  std::string model, step, trace;
+  InputFlags inputs;
+  SessionFlags session;
+  OutputFlags outputs;
+  ReportFlags report;
+  int repeat = 1, steps = 0;
+  std::vector<std::string> carry, collect, dump_node;
+  bool profile = false;
+};
+
+struct Loop {
+  int first = 0, runs = 1, steps = 1;  // runs of the session; the position of a run is (first + i) of `steps`
+};
+
+Loop loop_of(const RunFlags& f) {
+  check(f.repeat >= 1, "--repeat must be at least 1, got ", f.repeat);
+  check(f.steps >= 0, "--steps must not be negative, got ", f.steps);
+  check(f.steps == 0 || f.repeat == 1, "--steps and --repeat exclude each other");
+  check(f.steps > 0 || (f.carry.empty() && f.collect.empty()), "--carry and --collect need --steps N");
+  if (f.steps > 0) {
+    check(f.step.empty(), "--steps and --step exclude each other");
+    return {0, f.steps, f.steps};
+  }
+  if (f.step.empty()) return {0, f.repeat, 1};
+  const auto slash = f.step.find('/');
+  check(slash != std::string::npos, "--step ", f.step, ": expected i/n, as 3/50");
+  const auto i = parse_count(f.step.substr(0, slash), "--step"), n = parse_count(f.step.substr(slash + 1), "--step");
+  check(i < n && n <= 1'000'000, "--step ", f.step, ": i counts from 0 and must be below n");
+  return {static_cast<int>(i), f.repeat, static_cast<int>(n)};
+}
+
+// Everything that watches the run, as the flags ask.
+class Watch {
+ public:
+  explicit Watch(const RunFlags& f) : trace_path_(f.trace), traced_(!f.trace.empty()) {
+    if (traced_) observers_.add(trace_);
+    if (traced_ || f.profile) observers_.add(statistics);
+    for (const auto& [name, path] : assignments(f.dump_node, "--dump-node")) {
+      check_writable(path, DType::f32);
+      observers_.add(*dumps_.emplace_back(std::make_unique<Dump>(name, path)));
+    }
+  }
+  Observer* observer() { return observers_.get(); }
+  void next_run() { trace_.next_run(); }
+  void write(std::vector<std::string>& paths) const {
+    if (traced_) trace_.write(trace_path_);
+    if (traced_) paths.push_back(trace_path_);
+    for (const auto& dump : dumps_) {
+      dump->write();
+      paths.push_back(dump->path());
+    }
+  }
+  Statistics statistics;
+
+ private:
+  std::string trace_path_;
+  bool traced_;
+  Trace trace_;
+  std::vector<std::unique_ptr<Dump>> dumps_;
+  Observers observers_;
+};
+
+// Outputs of every step, for --collect OUT=FILE: stacked on a new first axis.
+class Collection {
+ public:
+  Collection(const std::vector<std::string>& flags, const std::vector<PortInfo>& outputs)
+      : files_(assignments(flags, "--collect")) {
+    for (const auto& [name, path] : files_) check_writable(path, port_named(outputs, name, "--collect").dtype);
+  }
+  void add(const NamedTensors& outputs) {
+    for (const auto& [name, path] : files_) {
+      auto& all = values_[name];
+      all.push_back(outputs.at(name));
+      check(all.back().shape() == all.front().shape(), "--collect: output '", name, "' changes its shape from ",
+            all.front().shape(), " to ", all.back().shape(), " in step ", all.size() - 1);
+    }
+  }
+  void write(std::vector<std::string>& paths) const {
+    for (const auto& [name, path] : files_) {
+      const auto& all = values_.at(name);
+      Shape shape{static_cast<std::int64_t>(all.size())};
+      shape.append(all[0].shape().begin(), all[0].shape().end());
+      Tensor stacked(all[0].dtype(), shape);
+      auto* to = static_cast<std::byte*>(stacked.raw());
+      for (const auto& t : all) {
+        if (t.bytes() > 0) std::memcpy(to, t.raw(), t.bytes());
+        to += t.bytes();
+      }
+      write_tensor(path, name, stacked);
+      paths.push_back(path);
+    }
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> files_;
+  std::map<std::string, std::vector<Tensor>> values_;
+};
+
+void check_carry(const Session& session, const std::vector<std::pair<std::string, std::string>>& carry) {
+  for (const auto& [out, in] : carry) {
+    const auto& from = port_named(session.outputs(), out, "--carry");
+    const auto& to = port_named(session.inputs(), in, "--carry");
+    check(from.dtype == to.dtype, "--carry ", out, "=", in, ": the output is ", from.dtype, ", the input ", to.dtype);
+  }
+}
+
+struct Outcome {
+  NamedTensors inputs, outputs;  // of the last run
+  std::vector<double> seconds;   // of each
+};
+
+Outcome perform(Session& session, const RunFlags& f, NamedTensors inputs, Watch& watch, Collection& collection) {
+  const Loop loop = loop_of(f);
+  const auto carry = assignments(f.carry, "--carry");
+  check_carry(session, carry);
+  RunOptions options;
+  options.steps = loop.steps;
+  options.observer = watch.observer();
+  options.deadline = f.session.deadline_from_now();
+  Outcome done;
+  Progress progress(f.steps > 0 ? "steps" : "runs", loop.runs, f.report.quiet);
+  for (int i = 0; i < loop.runs; ++i) {
+    options.step = loop.first + (f.steps > 0 ? i : 0);
+    watch.next_run();
+    const auto begin = std::chrono::steady_clock::now();
+    done.outputs = session.run(inputs, options);
+    done.seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    collection.add(done.outputs);
+    if (i + 1 < loop.runs)
+      for (const auto& [out, in] : carry) inputs[in] = done.outputs.at(out);
+    progress.reached(i + 1);
+  }
+  done.inputs = std::move(inputs);
+  return done;
+}
+
+std::string time_line(const RunFlags& f, const std::vector<double>& seconds, int threads) {
+  const std::string on = fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
+  double total = 0;
+  for (const double s : seconds) total += s;
+  if (f.steps > 0)
+    return fmt::format("time     {} for {} steps on {}, {} each (median)\n", readable_time(total), seconds.size(), on,
+                       readable_time(median(seconds)));
+  if (seconds.size() == 1) return fmt::format("time     {} on {}, planning included\n", readable_time(total), on);
+  const std::vector<double> later(seconds.begin() + 1, seconds.end());
+  return fmt::format("time     {} on {} (median of {}; the first, which plans, took {})\n",
+                     readable_time(median(later)), on, later.size(), readable_time(seconds[0]));
+}
+
+Table profile_table(const std::vector<StepTotal>& totals) {
+  Table table{{"operator", "calls", "time", "share", "FLOP/s"}, {}};
+  double all = 0;
+  for (const auto& t : totals) all += t.seconds;
+  for (const auto& t : totals)
+    table.rows.push_back({t.name, concat(t.count), readable_time(t.seconds),
+                          fmt::format("{:.1f} %", 100 * t.seconds / std::max(all, 1e-12)),
+                          t.seconds > 0 ? readable_count(t.flops / t.seconds) : "-"});
+  return table;
+}
+
+void print_text(const RunFlags& f, const Session& session, const Outcome& done, const Watch& watch,
+                const std::vector<std::string>& written) {
+  const Format format = f.report.format();
+  const Table outputs = values_table(session.outputs(), done.outputs);
+  if (format == Format::csv) return print(render(outputs, format));
+  const char* gap = format == Format::md ? "\n" : "";
+  std::string text = model_line(f.model, session.graph());
+  const auto section = [&](const char* title, const Table& t) {
+    text += concat(title, "\n", gap, render(t, format, 2), gap);
+  };
+  if (!done.inputs.empty()) section("inputs", values_table(session.inputs(), done.inputs));
+  section("outputs", outputs);
+  text += time_line(f, done.seconds, session.threads());
+  text += concat("memory   ", readable_bytes(static_cast<double>(peak_rss_bytes())), " at most resident\n");
+  if (const Table t = profile_table(watch.statistics.by_operator()); !t.rows.empty()) section("operators", t);
+  for (const auto& path : written) text += concat("wrote    ", path, "\n");
+  print(text);
+}
+
+void print_json(const RunFlags& f, const Session& session, const Outcome& done, const Watch& watch,
+                const std::vector<std::string>& written) {
+  Json operators = Json::array();
+  for (const auto& t : watch.statistics.by_operator())
+    operators.push_back({{"operator", t.name}, {"calls", t.count}, {"seconds", t.seconds}, {"flops", t.flops}});
+  const Json report = {{"schema", 1},
+                       {"model", f.model},
+                       {"threads", session.threads()},
+                       {"inputs", values_json(session.inputs(), done.inputs)},
+                       {"outputs", values_json(session.outputs(), done.outputs)},
+                       {"seconds", done.seconds},
+                       {"peak_rss_mb", static_cast<double>(peak_rss_bytes()) / 1e6},
+                       {"operators", operators},
+                       {"written", written}};
+  print(text_of(report, 2) + "\n");
+}
+
+int run(const RunFlags& f) {
+  loop_of(f);
+  Session session = Session::open(f.model, f.session.options());
+  f.outputs.check_against(session.outputs());
+  Watch watch(f);
+  Collection collection(f.collect, session.outputs());
+  const Outcome done = perform(session, f, make_inputs(f.inputs, session.graph()), watch, collection);
+  std::vector<std::string> written = f.outputs.write(done.outputs);
+  collection.write(written);
+  watch.write(written);
+  if (f.report.quiet) return 0;
+  if (f.report.format() == Format::json)
+    print_json(f, session, done, watch, written);
+  else
+    print_text(f, session, done, watch, written);
+  return 0;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  auto f = std::make_shared<RunFlags>();
+  CLI::App& sub = *app.add_subcommand("run", "Run a model and show its outputs");
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  f->inputs.add_to(sub);
+  f->outputs.add_to(sub);
+  sub.add_option("--repeat", f->repeat, "Run so many times and give the median time")->type_name("N");
+  sub.add_option("--steps", f->steps, "Run so many times as one loop; --carry feeds outputs back")->type_name("N");
+  add_repeatable(sub, "--carry", f->carry, "With --steps: the next step's input IN is this step's output OUT",
+                 "OUT=IN");
+  add_repeatable(sub, "--collect", f->collect,
+                 "With --steps: write an output of all steps, stacked on a new first axis", "OUT=FILE");
+  sub.add_option("--step", f->step, "The position of this run in a loop of n, from 0")->type_name("i/n");
+  sub.add_flag("--profile", f->profile, "Show each operator's share of the time");
+  sub.add_option("--trace", f->trace, "Write a trace for chrome://tracing or Perfetto; implies --profile")
+      ->type_name("FILE.json");
+  add_repeatable(sub, "--dump-node", f->dump_node, "Write what a node gives (by its name or its output's)",
+                 "NAME=FILE");
+  f->session.add_to(sub);
+  f->report.add_to(sub);
+  sub.callback([f, &action] { action = [f] { return run(*f); }; });
+}
+
+}  // namespace tessera
