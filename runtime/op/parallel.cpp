@@ -64,13 +64,16 @@ void run_parallel(std::int64_t n, std::int64_t grain, LoopBody body) {
     return;
   }
   loop.tasks_done.store(0, std::memory_order_release);
+  struct End {
+    std::atomic<std::int64_t>& tasks_done;
+    ~End() { tasks_done.load(std::memory_order_acquire); }  // also when a chunk has thrown
+  } end{loop.tasks_done};
   tbb::this_task_arena::isolate([&] {
     // Of its own: were it bound to the caller's, cancelling that would end this loop early without a word.
     tbb::task_group_context context(tbb::task_group_context::isolated);
     tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, chunks, 1), LoopTask{&loop}, tbb::simple_partitioner{},
                       context);
   });
-  loop.tasks_done.load(std::memory_order_acquire);
 }
 
 }  // namespace tessera
