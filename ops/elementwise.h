@@ -41,12 +41,21 @@ struct SameType {};
 template <class Out, class T>
 using OutType = std::conditional_t<std::is_same_v<Out, SameType>, T, Out>;
 
+// to = x, rounded. Sixteen-bit floats are written as bits: GCC does not vectorise copies of a struct.
+template <class T, class C>
+void store(T& to, C x) {
+  if constexpr (requires { to.bits; })
+    to.bits = T(x).bits;
+  else
+    to = static_cast<T>(x);
+}
+
 // y[i] = f(x[i]).
 template <class T, class To, class F>
 void map_values(const T* x, To* y, std::int64_t size, F f) {
   run_parallel(size, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) y[i] = static_cast<To>(f(static_cast<Compute<T>>(x[i])));
+    for (std::int64_t i = begin; i < end; ++i) store(y[i], f(static_cast<Compute<T>>(x[i])));
   });
 }
 
@@ -65,15 +74,15 @@ void map2_row(const A* a, std::int64_t sa, const B* b, std::int64_t sb, To* y, s
   using CB = Compute<B>;
   if (sa == 1 && sb == 1) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(f(static_cast<CA>(a[i]), static_cast<CB>(b[i])));
+    for (std::int64_t i = 0; i < n; ++i) store(y[i], f(static_cast<CA>(a[i]), static_cast<CB>(b[i])));
   } else if (sa == 1) {
     const CB c = static_cast<CB>(*b);
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(f(static_cast<CA>(a[i]), c));
+    for (std::int64_t i = 0; i < n; ++i) store(y[i], f(static_cast<CA>(a[i]), c));
   } else if (sb == 1) {
     const CA c = static_cast<CA>(*a);
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(f(c, static_cast<CB>(b[i])));
+    for (std::int64_t i = 0; i < n; ++i) store(y[i], f(c, static_cast<CB>(b[i])));
   } else {
     std::fill_n(y, n, static_cast<To>(f(static_cast<CA>(*a), static_cast<CB>(*b))));
   }

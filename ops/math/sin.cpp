@@ -14,11 +14,11 @@ void sin_values(const T* x, T* y, std::int64_t n) {
       small = small && std::abs(static_cast<float>(x[i])) <= vector_math::largest_angle;
     if (small) {
 #pragma omp simd
-      for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(vector_math::sin_quarter(static_cast<float>(x[i]), 0));
+      for (std::int64_t i = 0; i < n; ++i) store(y[i], vector_math::sin_quarter(static_cast<float>(x[i]), 0));
       return;
     }
   }
-  for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(std::sin(static_cast<Compute<T>>(x[i])));
+  for (std::int64_t i = 0; i < n; ++i) store(y[i], std::sin(static_cast<Compute<T>>(x[i])));
 }
 
 void kernel(const KernelContext& k) {
