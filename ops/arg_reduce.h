@@ -1,5 +1,7 @@
 #pragma once
 // Shared by ArgMax and ArgMin: where along one axis the extreme element stands.
+#include <algorithm>
+
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -18,30 +20,42 @@ inline void arg_shape(ShapeContext& c) {
 // better(x, best): x beats the best so far. NaN beats all numbers, as in numpy. Ties go to the first, or to the last.
 template <class Better>
 void arg_reduce(const KernelContext& k, Better better) {
+  if (k.out(0).size() == 0) return;
   const Shape& shape = k.in(0).shape();
   const auto axis = static_cast<std::size_t>(k.axis());
   const std::int64_t inner = count(std::span(shape).subspan(axis + 1)), n = shape[axis];
   const bool last = k.attr.flag("select_last_index");
-  const auto index = k.out(0).write<std::int64_t>();
+  std::int64_t* index = k.out(0).write<std::int64_t>().data();
   with_type(Numeric{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
     const T* x = k.in(0).template read<T>().data();
     const auto beats = [=](Compute<T> a, Compute<T> best) {
-      if (best != best) return last && a != a;
-      return a != a || better(a, best) || (last && a == best);
+      const bool a_nan = a != a, best_nan = best != best;
+      return best_nan ? last && a_nan : a_nan || better(a, best) || (last && a == best);
     };
-    const std::int64_t grain = std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(n, 1));
-    run_parallel(k.out(0).size(), grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t o = begin; o < end; ++o) {
-        const T* line = x + o / inner * n * inner + o % inner;
-        auto best = static_cast<Compute<T>>(line[0]);
-        std::int64_t at = 0;
-        for (std::int64_t i = 1; i < n; ++i) {
-          const auto candidate = static_cast<Compute<T>>(line[i * inner]);
-          if (!beats(candidate, best)) continue;
-          best = candidate;
-          at = i;
+    // Neighbouring lines are searched side by side, so that memory is read in order.
+    const std::int64_t block = std::min<std::int64_t>(inner, 64), blocks = (inner + block - 1) / block;
+    const std::int64_t tasks = k.out(0).size() / inner * blocks;
+    const std::int64_t grain = std::max<std::int64_t>(1, 32768 / (n * block));
+    run_parallel(tasks, grain, [&](std::int64_t begin, std::int64_t end) {
+      Compute<T> best[64];
+      std::int64_t at[64];
+      for (std::int64_t task = begin; task < end; ++task) {
+        const std::int64_t column = task % blocks * block, columns = std::min(block, inner - column);
+        const T* lines = x + task / blocks * n * inner + column;
+        for (std::int64_t c = 0; c < columns; ++c) {
+          best[c] = static_cast<Compute<T>>(lines[c]);
+          at[c] = 0;
         }
-        index[static_cast<std::size_t>(o)] = at;
+        for (std::int64_t i = 1; i < n; ++i) {
+#pragma omp simd
+          for (std::int64_t c = 0; c < columns; ++c) {
+            const auto candidate = static_cast<Compute<T>>(lines[i * inner + c]);
+            const bool wins = beats(candidate, best[c]);
+            best[c] = wins ? candidate : best[c];
+            at[c] = wins ? i : at[c];
+          }
+        }
+        std::copy_n(at, columns, index + task / blocks * inner + column);
       }
     });
   });

@@ -75,18 +75,17 @@ struct ReducedAxes {
   std::int64_t outputs = 1, per_output = 1;
 };
 
-// How many outputs are worked on side by side when the innermost axis stays, and how many elements are one task.
-inline constexpr std::int64_t reduction_columns = 512, reduction_task = 32768;
+// How many outputs are worked on side by side when the innermost axis stays (many: a row is then read across whole
+// pages, and strided page walks cost more than sums kept in the second-level cache), and how many elements are one
+// task.
+inline constexpr std::int64_t reduction_columns = 16384, reduction_task = 32768;
+// How many parts an output is made of at most.
+inline constexpr std::int64_t reduction_parts = 64;
 
-// One contiguous run. Short ones in order, long ones in 32 lanes.
-template <class R, class T>
-typename R::Acc reduce_run(const T* x, std::int64_t n, typename R::Acc a) {
+// One contiguous run, `lanes` elements side by side, merged as a tree.
+template <class R, std::int64_t lanes, class T>
+typename R::Acc reduce_lanes(const T* x, std::int64_t n) {
   using C = Compute<T>;
-  constexpr std::int64_t lanes = 32;
-  if (n < 2 * lanes) {
-    for (std::int64_t i = 0; i < n; ++i) a = R::step(a, static_cast<C>(x[i]));
-    return a;
-  }
   typename R::Acc lane[lanes];
   std::fill_n(lane, lanes, R::start());
   const std::int64_t whole = n / lanes * lanes;
@@ -97,7 +96,11 @@ typename R::Acc reduce_run(const T* x, std::int64_t n, typename R::Acc a) {
   for (std::int64_t i = whole; i < n; ++i) lane[i - whole] = R::step(lane[i - whole], static_cast<C>(x[i]));
   for (std::int64_t half = lanes / 2; half > 0; half /= 2)
     for (std::int64_t l = 0; l < half; ++l) lane[l] = R::merge(lane[l], lane[l + half]);
-  return R::merge(a, lane[0]);
+  return lane[0];
+}
+template <class R, class T>
+typename R::Acc reduce_run(const T* x, std::int64_t n) {
+  return n < 16 ? reduce_lanes<R, 1>(x, n) : n < 128 ? reduce_lanes<R, 8>(x, n) : reduce_lanes<R, 32>(x, n);
 }
 
 // The innermost axis goes: each output is a sum over runs. Few outputs of many elements are made of parts.
@@ -114,13 +117,19 @@ void reduce_rows(const ReducedAxes& axes, const T* x, To* y) {
     auto a = R::start();
     for (std::int64_t u = first; u < last; ++u) {
       const std::int64_t begin = u % pieces * piece;
-      a = reduce_run<R>(base + walk.offset() + begin, std::min(piece, axes.width - begin), a);
+      a = R::merge(a, reduce_run<R>(base + walk.offset() + begin, std::min(piece, axes.width - begin)));
       if ((u + 1) % pieces == 0) walk.next();
     }
     return a;
   };
+  const std::int64_t grain = std::max<std::int64_t>(1, reduction_task / axes.per_output);
+  if (units == 1 && axes.kept.size() <= 1) {  // rows one after the other
+    return run_parallel(axes.outputs, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t o = begin; o < end; ++o)
+        y[o] = static_cast<To>(R::finish(reduce_run<R>(x + o * axes.width, axes.width), axes.per_output));
+    });
+  }
   if (groups == 1 || axes.outputs >= 64) {
-    const std::int64_t grain = std::max<std::int64_t>(1, reduction_task / axes.per_output);
     run_parallel(axes.outputs, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t o = begin; o < end; ++o) y[o] = static_cast<To>(R::finish(part(o, 0, units), axes.per_output));
     });
@@ -147,7 +156,8 @@ void reduce_columns(const ReducedAxes& axes, const T* x, To* y) {
   using Acc = typename R::Acc;
   const std::int64_t block = std::min(axes.width, reduction_columns), rows = axes.per_output;
   const std::int64_t blocks = (axes.width + block - 1) / block, tasks = axes.outputs / axes.width * blocks;
-  const std::int64_t group = std::max<std::int64_t>(1, 2 * reduction_task / block), groups = (rows + group - 1) / group;
+  const std::int64_t group = std::max({std::int64_t{1}, 2 * reduction_task / block, rows / reduction_parts});
+  const std::int64_t groups = (rows + group - 1) / group;
   const auto columns = [&](std::int64_t task) { return std::min(block, axes.width - task % blocks * block); };
   // Rows [first, last) of a task, into a[0, columns).
   const auto part = [&](std::int64_t task, std::int64_t first, std::int64_t last, Acc* a) {
@@ -169,10 +179,10 @@ void reduce_columns(const ReducedAxes& axes, const T* x, To* y) {
   if (groups == 1 || tasks >= 64) {
     const std::int64_t grain = std::max<std::int64_t>(1, reduction_task / (rows * block));
     run_parallel(tasks, grain, [&](std::int64_t begin, std::int64_t end) {
-      Acc a[reduction_columns];
+      const Scratch<Acc> a(block);
       for (std::int64_t task = begin; task < end; ++task) {
-        part(task, 0, rows, a);
-        store(task, a);
+        part(task, 0, rows, a.data());
+        store(task, a.data());
       }
     });
     return;

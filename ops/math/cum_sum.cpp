@@ -16,7 +16,18 @@ struct Line {
 constexpr std::int64_t most_columns = 64;
 
 template <class T>
+void cumulate_one(const T* x, T* y, const Line& line) {
+  SumOf<T> sum = 0;
+  for (std::int64_t i = 0; i < line.n; ++i) {
+    const std::int64_t at = (line.reverse ? line.n - 1 - i : i) * line.stride;
+    const auto next = wrapping_add(sum, static_cast<SumOf<T>>(static_cast<Compute<T>>(x[at])));
+    y[at] = static_cast<T>(static_cast<Compute<T>>(line.exclusive ? sum : next));
+    sum = next;
+  }
+}
+template <class T>
 void cumulate(const T* x, T* y, const Line& line) {
+  if (line.columns == 1) return cumulate_one(x, y, line);
   using Sum = SumOf<T>;
   Sum sum[most_columns] = {};
   for (std::int64_t i = 0; i < line.n; ++i) {
