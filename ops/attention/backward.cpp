@@ -37,12 +37,12 @@ struct Backward {
   // What one task keeps while it walks over the tiles of queries of its keys.
   struct Work {
     std::int64_t batch, kv_head, part;
-    KeyRange keys;          // the chunk
-    Rows<C> dk, dv;         // of the chunk
+    KeyRange keys;   // the chunk
+    Rows<C> dk, dv;  // of the chunk
     std::int64_t q_pitch, v_pitch;
     C *q_rows, *dy_rows;    // [kTileQueries][pitch]
     C *q_panel, *dy_panel;  // per block [dim][lanes]
-    C *dq_acc;              // per block [qk_dim][lanes]
+    C* dq_acc;              // per block [qk_dim][lanes]
     C *p, *ds;              // [kTileKeys][kTileQueries]
     C *extra, *tanh;        // [kTileKeys][lanes], [kTileKeys][kTileQueries]
     C *k_copy, *v_copy;     // [kTileKeys][dim] for 16-bit types
@@ -143,8 +143,8 @@ void Backward<T>::load(const Work& work, Tile& tile, std::int64_t set, std::int6
   std::fill_n(work.dq_acc, kTileQueries * shape.qk_dim, C(0));
   for (int b = 0; b < tile.blocks; ++b) {
     const int first = b * lanes;
-    const auto& block = tile.block[b] = query_block(problem, work.batch, set, first_row + first,
-                                                    std::min(lanes, tile.count - first));
+    const auto& block = tile.block[b] =
+        query_block(problem, work.batch, set, first_row + first, std::min(lanes, tile.count - first));
     tile.any_limit = std::max(tile.any_limit, block.any_limit);
     const C *q_rows[lanes], *dy_rows[lanes];
     for (int i = 0; i < block.vectors * vector; ++i) {
@@ -192,8 +192,8 @@ void Backward<T>::redo_statistics(const Work& work, Tile& tile, std::int64_t set
     const std::int64_t end = std::min(valid.end, block.any_limit);
     for (std::int64_t key = valid.begin; key < end; key += kTileKeys) {
       const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key));
-      const auto k = rows_as<C>(problem.k.row(work.batch, work.kv_head, key), problem.k.row_stride, count,
-                                shape.qk_dim, work.k_copy);
+      const auto k = rows_as<C>(problem.k.row(work.batch, work.kv_head, key), problem.k.row_stride, count, shape.qk_dim,
+                                work.k_copy);
       const Rows<const C> queries{work.q_panel + b * lanes * shape.qk_dim, lanes};
       if (!score_tile(problem, block, key, count, k, queries, Rows<C>{work.p, lanes}, work.extra)) continue;
       state.add(work.p, count, problem.unit, {nullptr, 0}, 0);
@@ -329,13 +329,20 @@ void attention_backward(const AttentionShape& shape, AttentionView<const T> q, A
   const std::int64_t batches = bias_sums && mask.bias_strides[0] == 0 ? 1 : shape.batch;
   const std::int64_t heads = bias_sums && mask.bias_strides[1] == 0 ? 1 : shape.kv_heads;
   attention::Backward<T> task{attention::Problem<T>(shape, q, k, v, mask, scale, softcap),
-                              y, dy, gradients, lse, dlse, static_cast<C>(scale), 0, 1};
+                              y,
+                              dy,
+                              gradients,
+                              lse,
+                              dlse,
+                              static_cast<C>(scale),
+                              0,
+                              1};
   const std::int64_t wanted = batches * heads > 0 ? (attention::kEnoughTasks - 1) / (batches * heads) + 1 : 1;
   task.chunks = std::max<std::int64_t>(1, std::min(wanted, shape.kv_len / attention::kLeastChunk));
   if (bias_sums && mask.bias_strides[3] == 0) task.chunks = 1;
   task.chunk = (shape.kv_len + task.chunks - 1) / task.chunks;
-  task.chunk = std::max<std::int64_t>(1, (task.chunk + attention::kTileKeys - 1) / attention::kTileKeys) *
-               attention::kTileKeys;
+  task.chunk =
+      std::max<std::int64_t>(1, (task.chunk + attention::kTileKeys - 1) / attention::kTileKeys) * attention::kTileKeys;
   const std::int64_t chunks = task.chunks = std::max<std::int64_t>(1, (shape.kv_len + task.chunk - 1) / task.chunk);
   const std::int64_t rows = shape.batch * shape.q_heads * shape.q_len;
   const Scratch<C> partial((chunks - 1) * rows * shape.qk_dim);

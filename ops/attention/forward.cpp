@@ -86,10 +86,8 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const std::int64_t head = problem.kv_head(at.set);
   for (std::int64_t key = keys.begin; key < keys.end; key += kTileKeys) {
     const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, keys.end - key));
-    const auto k = rows_as<C>(problem.k.row(at.batch, head, key), problem.k.row_stride, count, shape.qk_dim,
-                              k_copy);
-    const auto v = rows_as<C>(problem.v.row(at.batch, head, key), problem.v.row_stride, count, shape.v_dim,
-                              v_copy);
+    const auto k = rows_as<C>(problem.k.row(at.batch, head, key), problem.k.row_stride, count, shape.qk_dim, k_copy);
+    const auto v = rows_as<C>(problem.v.row(at.batch, head, key), problem.v.row_stride, count, shape.v_dim, v_copy);
     for (int b = 0; b < blocks; ++b) {
       const Rows<const C> queries{memory.data() + b * panel, lanes};
       if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
@@ -187,8 +185,8 @@ template void attention_forward(const AttentionShape&, AttentionView<const doubl
                                 AttentionView<const double>, const AttentionMask<double>&, double, double,
                                 AttentionView<double>, double*);
 template void attention_forward(const AttentionShape&, AttentionView<const f16>, AttentionView<const f16>,
-                                AttentionView<const f16>, const AttentionMask<f16>&, double, double,
-                                AttentionView<f16>, float*);
+                                AttentionView<const f16>, const AttentionMask<f16>&, double, double, AttentionView<f16>,
+                                float*);
 template void attention_forward(const AttentionShape&, AttentionView<const bf16>, AttentionView<const bf16>,
                                 AttentionView<const bf16>, const AttentionMask<bf16>&, double, double,
                                 AttentionView<bf16>, float*);

@@ -121,8 +121,8 @@ QueryBlock<T> query_block(const Problem<T>& problem, std::int64_t batch, std::in
     const std::int64_t head = problem.head(set, row), query = problem.query(row);
     block.heads[i] = head;
     block.queries[i] = query;
-    block.limits[i] = mask.causal ? std::clamp<std::int64_t>(query + offset + 1, 0, problem.shape.kv_len)
-                                  : problem.shape.kv_len;
+    block.limits[i] =
+        mask.causal ? std::clamp<std::int64_t>(query + offset + 1, 0, problem.shape.kv_len) : problem.shape.kv_len;
     block.all_limit = std::min(block.all_limit, block.limits[i]);
     block.any_limit = std::max(block.any_limit, block.limits[i]);
     const auto at = [&](const auto& strides) { return batch * strides[0] + head * strides[1] + query * strides[2]; };
