@@ -44,8 +44,10 @@ void append(const Tensor* cache, AttentionView<const T> fresh, Tensor& all) {
                });
 }
 
-// Scores as the specification's fourth output has them: 0 scaled products, 1 with softcap and mask, 2 with softcap,
-// 3 after the softmax. Written plainly; it is for looking at.
+// Scores as the specification's fourth output has them, stage by stage: 0 scaled products, 1 with softcap, 2 with mask
+// as well, 3 after the softmax. (ONNX 1.18 to 1.20 had 1 and 2 the other way round and the softcap after the mask,
+// where it would show hidden keys again; corrected for all versions of the operator.) Written plainly; it is for
+// looking at.
 template <class T>
 void write_scores(const AttentionGeometry& g, AttentionView<const T> q, AttentionView<const T> k,
                   const AttentionMask<T>& m, std::int64_t mode, T* scores) {
@@ -67,7 +69,7 @@ void write_scores(const AttentionGeometry& g, AttentionView<const T> q, Attentio
         for (std::int64_t d = 0; d < s.qk_dim; ++d) x += static_cast<C>(a[d]) * static_cast<C>(c[d]);
         x *= static_cast<C>(g.scale);
         if (mode != 0 && g.softcap > 0) x = static_cast<C>(g.softcap) * std::tanh(x / static_cast<C>(g.softcap));
-        if (mode == 1 || mode == 3) {
+        if (mode >= 2) {
           const bool hidden = j >= length || j > last || (m.keep && !m.keep[place(m.keep_strides, b, h, i, j)]);
           if (hidden)
             x = -INFINITY;
@@ -148,8 +150,9 @@ std::vector<ValueId> gradient(GradContext& g) {
                                 g.ints(*g.shape(g.in(fresh)))});
     auto& fresh_gradient = out[static_cast<std::size_t>(fresh)];
     fresh_gradient = g.node("Add", {fresh_gradient, part});
+    if (!g.has(past)) continue;
     auto& past_gradient = out[static_cast<std::size_t>(past)];
-    if (g.has(past)) past_gradient = g.node("Add", {past_gradient, rows(0, split)});
+    past_gradient = g.node("Add", {past_gradient, rows(0, split)});
   }
   return out;
 }
@@ -160,10 +163,8 @@ extern constinit const OpDef op_attention = define({
     .name = "Attention",
     .since = 24,
     .doc = "Y = softmax(mask(softcap(scale * Q K^T) + bias)) V per head, without a buffer of size Lq x Lk. Key j is "
-           "visible "
-           "to query i under is_causal iff j <= i + offset, offset = cache length, or nonpad_kv_seqlen - Lq, or 0. "
-           "Queries "
-           "that see no key give zeros. Hq is a multiple of Hkv (grouped queries).",
+           "visible to query i under is_causal iff j <= i + offset, offset = cache length, or nonpad_kv_seqlen - Lq, "
+           "or 0. Queries that see no key give zeros. Hq is a multiple of Hkv (grouped queries).",
     .source = "ONNX Attention-24; Vaswani et al. 2017, arXiv:1706.03762; Dao 2023, arXiv:2307.08691",
     .inputs = {{"Q", "T1", "[B x Hq x Lq x D] or [B x Lq x Hq*D]"},
                {"K", "T1", "[B x Hkv x L x D] or [B x L x Hkv*D]"},
@@ -184,7 +185,7 @@ extern constinit const OpDef op_attention = define({
                    {"kv_num_heads", AttributeType::integer, 0, "needed for 3-D operands"},
                    {"q_num_heads", AttributeType::integer, 0, "needed for 3-D operands"},
                    {"qk_matmul_output_mode", AttributeType::integer, 0,
-                    "0 products, 1 masked, 2 softcapped, 3 probabilities"},
+                    "0 scaled products, 1 softcapped, 2 masked too, 3 probabilities"},
                    {"scale", AttributeType::real, {}, "default 1 / sqrt(D)"},
                    {"softcap", AttributeType::real, 0.0f, "c > 0: scores become c tanh(score / c)"},
                    {"softmax_precision", AttributeType::integer, 1, "the softmax is computed in f32 or wider"}},

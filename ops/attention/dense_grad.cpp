@@ -102,8 +102,7 @@ extern constinit const OpDef op_dense_grad = define({
     .domain = "tessera.attention",
     .doc = "Gradients of Attention from its inputs, Y, lse and dY: with P = exp(S - lse) and dP = dY V^T, "
            "dS = P (dP - rowsum(dY Y) + dlse), dQ = scale dS K, dK = scale dS^T Q, dV = P^T dY, dmask = dS summed over "
-           "broadcast "
-           "axes. P is recomputed tile by tile.",
+           "broadcast axes. P is recomputed tile by tile.",
     .source = "Dao et al. 2022, arXiv:2205.14135, appendix B.2",
     .inputs = {{"Q", "T", "as Attention"},
                {"K", "T", "as Attention"},

@@ -66,9 +66,8 @@ AttentionGeometry attention_geometry(const AttributeReader& attr, const std::vec
     check(broadcasts_to(m, to), "attn_mask ", m, " does not broadcast to ",
           Shape{q.batch, q.heads, q.length, g.shape.kv_len});
   }
-  g.scale = attr.has("scale") && attr.real("scale") != 0
-                ? static_cast<double>(attr.real("scale"))
-                : 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.dim, 1)));
+  g.scale = attr.has("scale") ? static_cast<double>(attr.real("scale"))
+                              : 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.dim, 1)));
   g.softcap = attr.real("softcap");
   check(g.softcap >= 0, "softcap must not be negative, got ", g.softcap);
   g.causal = attr.flag("is_causal");
