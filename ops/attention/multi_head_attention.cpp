@@ -28,18 +28,20 @@ class Rewrite {
     operands();
     if (c_.has(mha::bias)) add_bias();
     Attributes attributes{{"q_num_heads", heads_}, {"kv_num_heads", heads_}};
-    if (const auto it = c_.attributes.find("scale"); it != c_.attributes.end()) attributes.insert(*it);
+    if (const auto it = c_.attributes.find("scale"); it != c_.attributes.end() && std::get<float>(it->second) != 0)
+      attributes.insert(*it);  // 0 says: the default
     if (const auto it = c_.attributes.find("unidirectional"); it != c_.attributes.end())
       attributes.emplace("is_causal", it->second);
     const auto given = [&](int i) { return c_.has(i) ? c_.in[static_cast<std::size_t>(i)] : ValueId::none; };
-    std::vector<ValueId> in{q_, k_, v_, mask(), given(mha::past_key), given(mha::past_value), lengths_};
+    std::vector<ValueId> in{q_, k_, v_, mask(), given(mha::past_key), given(mha::past_value)};
     c_.become(b_.nodes("Attention", in, attributes, c_.outputs));
   }
 
  private:
-  int rank(int i) const {
+  // Where it is not known before shapes are bound: the common form.
+  int rank(int i, int common) const {
     const Shape* s = b_.shape(c_.in[static_cast<std::size_t>(i)]);
-    return s ? s->rank() : 3;  // not known before shapes are bound: the common form
+    return s ? s->rank() : common;
   }
   // Part `index` of axis 3 of [B x L x H x parts x D], as [B x L x H*D].
   ValueId unpack(ValueId packed, std::int64_t index) {
@@ -53,23 +55,25 @@ class Rewrite {
     return b_.node("Reshape", {moved, b_.ints({0, 0, -1})});
   }
 
+  // A missing key says that the query packs all three, a missing value that the key packs both: their rank may not be
+  // known yet.
   void operands() {
     q_ = c_.in.at(mha::query);
-    if (rank(mha::query) == 5) {
+    if (!c_.has(mha::key)) {
       const ValueId packed = q_;
       q_ = unpack(packed, 0), k_ = unpack(packed, 1), v_ = unpack(packed, 2);
       return;
     }
-    check(c_.has(mha::key), "needs a key, or a query of rank 5 that packs all three");
     k_ = c_.in[mha::key];
-    if (rank(mha::key) == 5) {
+    if (!c_.has(mha::value)) {
       const ValueId packed = k_;
       k_ = unpack(packed, 0), v_ = unpack(packed, 1);
       return;
     }
-    check(c_.has(mha::value), "needs a value");
     v_ = c_.in[mha::value];
-    if (rank(mha::key) == 4) k_ = flatten(k_), v_ = flatten(v_);
+    if (rank(mha::key, 3) != 4) return;
+    check(!c_.has(mha::bias), Code::unsupported, "bias beside a key of [B x H x L x D] is not supported");
+    k_ = flatten(k_), v_ = flatten(v_);
   }
 
   // bias [Cq + Ck + Cv] in the order q, k, v; q and k are equally wide.
@@ -85,34 +89,51 @@ class Rewrite {
     q_ = b_.node("Add", {q_, parts[0]}), k_ = b_.node("Add", {k_, parts[1]}), v_ = b_.node("Add", {v_, parts[2]});
   }
 
-  // key_padding_mask [B x L] (1 = key) adds mask_filter_value to the scores of padding, a finite number; [B] gives the
-  // number of keys. attention_bias is added on top.
-  ValueId mask() {
-    ValueId sum = c_.has(mha::attention_bias) ? c_.in[mha::attention_bias] : ValueId::none;
-    if (!c_.has(mha::key_padding_mask)) return sum;
-    const ValueId padding = c_.in[mha::key_padding_mask];
-    const Shape* s = b_.shape(padding);
-    if (s && s->rank() == 1) {
-      check(!q_static() || (*s)[0] == (*b_.shape(q_))[0], Code::unsupported,
-            "key_padding_mask of 3 B + 2 numbers is not supported");
-      lengths_ = b_.node("Cast", {padding}, {{"to", std::int64_t{static_cast<int>(DType::i64)}}});
-      return sum;
+  // The number of keys, cache included, as a scalar.
+  ValueId keys() {
+    const auto dim = [&](ValueId v, std::int64_t axis) {
+      return b_.node("Gather", {b_.node("Shape", {v}), b_.constant(Tensor::scalar<std::int64_t>(axis))});
+    };
+    return c_.has(mha::past_key) ? b_.node("Add", {dim(c_.in[mha::past_key], 2), dim(k_, 1)}) : dim(k_, 1);
+  }
+
+  // key_padding_mask as bool [B x 1 x 1 x P+L] or [B x 1 x Lq x P+L]: true for keys.
+  ValueId padding() {
+    const ValueId given = c_.in[mha::key_padding_mask];
+    const int dims = rank(mha::key_padding_mask, 2);
+    if (dims == 1) {  // numbers of keys
+      const Shape *q = b_.shape(q_), *s = b_.shape(given);
+      check(!c_.has(mha::past_key), Code::unsupported, "key_padding_mask [B] beside a cache is not supported");
+      check(!q || (*s)[0] == (*q)[0], Code::unsupported, "key_padding_mask must be [B], [B x L] or [B x Lq x L], got ",
+            *s);
+      const auto number = [&](std::int64_t x) { return b_.constant(Tensor::scalar(x)); };
+      const ValueId places = b_.node("Cast", {b_.node("Range", {number(0), keys(), number(1)})}, to(DType::i32));
+      return b_.node("Less", {places, b_.node("Unsqueeze", {given, b_.ints({1, 2, 3})})});
     }
+    const ValueId keep = b_.node("Cast", {given}, to(DType::boolean));
+    if (dims == 3) return b_.node("Unsqueeze", {keep, b_.ints({1})});
+    // Written out, so that a mask which turns out not to be [B x P+L] is an error.
+    const ValueId shape = b_.node("Concat", {b_.ints({0, 1, 1}), b_.node("Unsqueeze", {keys(), b_.ints({0})})},
+                                  {{"axis", std::int64_t{0}}});
+    return b_.node("Reshape", {keep, shape});
+  }
+  static Attributes to(DType t) { return {{"to", std::int64_t{static_cast<int>(t)}}}; }
+
+  // Padding gets mask_filter_value, a finite number, added to its scores; attention_bias is added on top.
+  ValueId mask() {
+    const ValueId sum = c_.has(mha::attention_bias) ? c_.in[mha::attention_bias] : ValueId::none;
+    if (!c_.has(mha::key_padding_mask)) return sum;
     const auto filter = c_.attributes.find("mask_filter_value");
     const double hidden =
         filter == c_.attributes.end() ? -10000.0 : static_cast<double>(std::get<float>(filter->second));
-    const ValueId keep = b_.node("Cast", {padding}, {{"to", std::int64_t{static_cast<int>(DType::boolean)}}});
-    // [B x L] -> [B x 1 x 1 x L]; [B x Lq x L] -> [B x 1 x Lq x L]
-    const ValueId wide = b_.node("Unsqueeze", {keep, s && s->rank() == 3 ? b_.ints({1}) : b_.ints({1, 2})});
-    const ValueId added = b_.node("Where", {wide, b_.scalar_like(q_, 0), b_.scalar_like(q_, hidden)});
+    const ValueId added = b_.node("Where", {padding(), b_.scalar_like(q_, 0), b_.scalar_like(q_, hidden)});
     return sum == ValueId::none ? added : b_.node("Add", {sum, added});
   }
-  bool q_static() const { return b_.shape(q_) != nullptr; }
 
   RewriteContext& c_;
   NodeBuilder& b_;
   std::int64_t heads_ = 0;
-  ValueId q_ = ValueId::none, k_ = ValueId::none, v_ = ValueId::none, lengths_ = ValueId::none;
+  ValueId q_ = ValueId::none, k_ = ValueId::none, v_ = ValueId::none;
 };
 
 }  // namespace
