@@ -4,6 +4,8 @@
 #include <charconv>
 #include <fstream>
 
+#include "runtime/base/error.h"
+
 namespace tessera {
 namespace {
 
@@ -31,7 +33,7 @@ std::string cpu_name() {
 }
 
 std::string isa_name() {
-  const std::string flags = " " + line_of("/proc/cpuinfo", "flags") + " ";
+  const std::string flags = concat(' ', line_of("/proc/cpuinfo", "flags"), ' ');
   for (const auto& [flag, name] : {std::pair{" avx512f ", "avx512"}, {" avx2 ", "avx2"}, {" sse2 ", "sse2"}})
     if (flags.find(flag) != std::string::npos) return name;
   return machine();
