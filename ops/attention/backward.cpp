@@ -2,10 +2,8 @@
 //   dv_j += sum_i p_ij dy_i      dp_ij = dy_i . v_j      ds_ij = p_ij (dp_ij - delta_i),  delta_i = dy_i . y_i - dlse_i
 //   dq_i += g sum_j ds_ij k_j    dk_j += g sum_i ds_ij q_i,  g = scale (1 - tanh^2) with softcap, else scale
 // Queries are the outer loop: their packed panels and dq stay in cache while K, V, dk and dv pass by.
-#include <cmath>
-
 #include "ops/attention/kernel.h"
-#include "ops/attention/online_softmax.h"
+#include "ops/attention/query_tile.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
 
@@ -15,9 +13,6 @@ namespace {
 
 constexpr std::int64_t kEnoughTasks = 16;
 constexpr std::int64_t kLeastChunk = 512;
-
-// Beyond this size an lse is too coarse to recompute probabilities from (rows of -1e9): statistics are redone.
-constexpr double kCoarse = 1024;
 
 template <class T>
 struct Backward {
@@ -37,27 +32,17 @@ struct Backward {
   // What one task keeps while it walks over the tiles of queries of its keys.
   struct Work {
     std::int64_t batch, kv_head, part;
-    KeyRange keys;   // the chunk
-    Rows<C> dk, dv;  // of the chunk
-    std::int64_t q_pitch, v_pitch;
-    C *q_rows, *dy_rows;    // [kTileQueries][pitch]
-    C *q_panel, *dy_panel;  // per block [dim][lanes]
-    C* dq_acc;              // per block [qk_dim][lanes]
-    C *p, *ds;              // [kTileKeys][kTileQueries]
-    C *extra, *tanh;        // [kTileKeys][lanes], [kTileKeys][kTileQueries]
-    C *k_copy, *v_copy;     // [kTileKeys][dim] for 16-bit types
+    KeyRange keys;       // the chunk
+    Rows<C> dk, dv;      // of the chunk
+    C* dq_acc;           // per block [qk_dim][lanes]
+    C *p, *ds;           // [kTileKeys][kTileQueries]
+    C *extra, *tanh;     // [kTileKeys][lanes], [kTileKeys][kTileQueries]
+    C *k_copy, *v_copy;  // [kTileKeys][dim] for 16-bit types
   };
-  struct Tile {
-    int count, blocks;
-    QueryBlock<T> block[kTileBlocks<C>];
-    std::int64_t any_limit;
-    C shift[kTileQueries], norm[kTileQueries], delta[kTileQueries];  // p = 2^((s - shift) unit) norm
-  };
+  using Tile = QueryTile<T>;
 
   void run(std::int64_t batch, std::int64_t kv_head, std::int64_t part) const;
   void walk(Work& work) const;
-  void load(const Work& work, Tile& tile, std::int64_t set, std::int64_t first_row) const;
-  void redo_statistics(const Work& work, Tile& tile, std::int64_t set) const;
   void add_keys(const Work& work, const Tile& tile, std::int64_t key0, int key_count) const;
   bool differentiate(const Work& work, const Tile& tile, int b, std::int64_t key0, int key_count, Rows<const C> k,
                      Rows<const C> v) const;
@@ -65,7 +50,7 @@ struct Backward {
   void store_dq(const Work& work, const Tile& tile) const;
   void add_partial_dq(std::int64_t row) const;
   std::int64_t flat(std::int64_t batch, std::int64_t head, std::int64_t query) const {
-    return (batch * problem.shape.q_heads + head) * problem.shape.q_len + query;
+    return flat_row(problem.shape, batch, head, query);
   }
 };
 
@@ -96,112 +81,39 @@ void Backward<T>::run(std::int64_t batch, std::int64_t kv_head, std::int64_t par
 template <class T>
 void Backward<T>::walk(Work& work) const {
   const auto& shape = problem.shape;
-  work.q_pitch = copy_pitch<C>(shape.qk_dim);
-  work.v_pitch = copy_pitch<C>(shape.v_dim);
+  Tile tile;
+  const std::int64_t q_pitch = tile.q_pitch = copy_pitch<C>(shape.qk_dim);
+  const std::int64_t v_pitch = tile.v_pitch = copy_pitch<C>(shape.v_dim);
   const std::int64_t copies = converts ? kTileKeys : 0, square = kTileKeys * kTileQueries;
-  const Scratch<C> memory(kTileQueries * (work.q_pitch + work.v_pitch + 2 * shape.qk_dim + shape.v_dim) +
-                          square * (problem.cap != C(0) ? 3 : 2) + kTileKeys * lanes +
-                          copies * (work.q_pitch + work.v_pitch));
+  const Scratch<C> memory(kTileQueries * (q_pitch + v_pitch + 2 * shape.qk_dim + shape.v_dim) +
+                          square * (problem.cap != C(0) ? 3 : 2) + kTileKeys * lanes + copies * (q_pitch + v_pitch));
   C* next = memory.data();
   const auto take = [&](std::int64_t n) { return std::exchange(next, next + n); };
-  work.q_rows = take(kTileQueries * work.q_pitch);
-  work.dy_rows = take(kTileQueries * work.v_pitch);
-  work.q_panel = take(kTileQueries * shape.qk_dim);
-  work.dy_panel = take(kTileQueries * shape.v_dim);
+  tile.q_rows = take(kTileQueries * q_pitch);
+  tile.dy_rows = take(kTileQueries * v_pitch);
+  tile.q_panel = take(kTileQueries * shape.qk_dim);
+  tile.dy_panel = take(kTileQueries * shape.v_dim);
   work.dq_acc = take(kTileQueries * shape.qk_dim);
   work.p = take(square);
   work.ds = take(square);
   work.extra = take(kTileKeys * lanes);
   work.tanh = problem.cap != C(0) ? take(square) : nullptr;
-  work.k_copy = take(copies * work.q_pitch);
-  work.v_copy = take(copies * work.v_pitch);
+  work.k_copy = take(copies * q_pitch);
+  work.v_copy = take(copies * v_pitch);
 
   const std::int64_t sets = problem.folded ? 1 : problem.group();
-  Tile tile;
   for (std::int64_t set = work.kv_head * sets; set < (work.kv_head + 1) * sets; ++set) {
     const KeyRange valid = valid_keys(problem, work.batch, set);
     for (std::int64_t row = 0; row < problem.set_rows(); row += kTileQueries) {
-      load(work, tile, set, row);
+      tile.load(problem, y, dy, lse, dlse, work.batch, set, row);
+      if (tile.coarse) tile.redo_statistics(problem, set, work.p, work.extra, work.k_copy);
+      std::fill_n(work.dq_acc, kTileQueries * shape.qk_dim, C(0));
       const std::int64_t begin = std::max(valid.begin, work.keys.begin);
       const std::int64_t end = std::min({valid.end, work.keys.end, tile.any_limit});
       for (std::int64_t key = begin; key < end; key += kTileKeys) {
         add_keys(work, tile, key, static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key)));
       }
       store_dq(work, tile);
-    }
-  }
-}
-
-// Copies, packs and clears what belongs to the tile of queries that starts at first_row.
-template <class T>
-void Backward<T>::load(const Work& work, Tile& tile, std::int64_t set, std::int64_t first_row) const {
-  const auto& shape = problem.shape;
-  tile.count = static_cast<int>(std::min<std::int64_t>(kTileQueries, problem.set_rows() - first_row));
-  tile.blocks = (tile.count + lanes - 1) / lanes;
-  tile.any_limit = 0;
-  bool coarse = false;
-  std::fill_n(work.dq_acc, kTileQueries * shape.qk_dim, C(0));
-  for (int b = 0; b < tile.blocks; ++b) {
-    const int first = b * lanes;
-    const auto& block = tile.block[b] =
-        query_block(problem, work.batch, set, first_row + first, std::min(lanes, tile.count - first));
-    tile.any_limit = std::max(tile.any_limit, block.any_limit);
-    const C *q_rows[lanes], *dy_rows[lanes];
-    for (int i = 0; i < block.vectors * vector; ++i) {
-      const int row = first + std::min(i, block.count - 1);
-      C* const q = work.q_rows + row * work.q_pitch;
-      C* const dy_copy = work.dy_rows + row * work.v_pitch;
-      q_rows[i] = q;
-      dy_rows[i] = dy_copy;
-      if (i >= block.count) {
-        tile.delta[first + i] = tile.norm[first + i] = tile.shift[first + i] = C(0);
-        continue;
-      }
-      const T* q_from = problem.q.row(block.batch, block.heads[i], block.queries[i]);
-      const T* dy_from = dy.row(block.batch, block.heads[i], block.queries[i]);
-      const T* y_from = y.row(block.batch, block.heads[i], block.queries[i]);
-      for (std::int64_t c = 0; c < work.q_pitch; ++c) q[c] = c < shape.qk_dim ? static_cast<C>(q_from[c]) : C(0);
-      C partial[vector]{};
-      for (std::int64_t c = 0; c < work.v_pitch; ++c) {
-        dy_copy[c] = c < shape.v_dim ? static_cast<C>(dy_from[c]) : C(0);
-        if (c < shape.v_dim) partial[c % vector] += dy_copy[c] * static_cast<C>(y_from[c]);
-      }
-      C delta = 0;
-      for (const C x : partial) delta += x;
-      const std::int64_t at = flat(block.batch, block.heads[i], block.queries[i]);
-      tile.delta[first + i] = dlse != nullptr ? delta - dlse[at] : delta;
-      tile.norm[first + i] = C(1);
-      // No visible key: -inf - inf gives p = 0.
-      tile.shift[first + i] = std::isinf(lse[at]) && lse[at] < 0 ? -lse[at] : lse[at] / problem.natural;
-      coarse = coarse || (std::isfinite(lse[at]) && std::abs(lse[at]) > C(kCoarse));
-    }
-    pack_panel<C>(q_rows, 1, shape.qk_dim, block.vectors, Rows<C>{work.q_panel + first * shape.qk_dim, lanes});
-    pack_panel<C>(dy_rows, 1, shape.v_dim, block.vectors, Rows<C>{work.dy_panel + first * shape.v_dim, lanes});
-  }
-  if (coarse) redo_statistics(work, tile, set);
-}
-
-template <class T>
-void Backward<T>::redo_statistics(const Work& work, Tile& tile, std::int64_t set) const {
-  const auto& shape = problem.shape;
-  const KeyRange valid = valid_keys(problem, work.batch, set);
-  for (int b = 0; b < tile.blocks; ++b) {
-    const auto& block = tile.block[b];
-    OnlineSoftmax<C> state;
-    state.begin(nullptr, 0, block.vectors);
-    const std::int64_t end = std::min(valid.end, block.any_limit);
-    for (std::int64_t key = valid.begin; key < end; key += kTileKeys) {
-      const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key));
-      const auto k = rows_as<C>(problem.k.row(work.batch, work.kv_head, key), problem.k.row_stride, count, shape.qk_dim,
-                                work.k_copy);
-      const Rows<const C> queries{work.q_panel + b * lanes * shape.qk_dim, lanes};
-      if (!score_tile(problem, block, key, count, k, queries, Rows<C>{work.p, lanes}, work.extra)) continue;
-      state.add(work.p, count, problem.unit, {nullptr, 0}, 0);
-    }
-    for (int i = 0; i < block.count; ++i) {
-      if (state.weight[i] == C(0)) continue;
-      tile.shift[b * lanes + i] = state.top[i];
-      tile.norm[b * lanes + i] = C(1) / state.weight[i];
     }
   }
 }
@@ -226,9 +138,9 @@ void Backward<T>::add_keys(const Work& work, const Tile& tile, std::int64_t key0
     }
   }
   const std::int64_t row = key0 - work.keys.begin;
-  tile_outer<C>({work.p, kTileQueries}, key_count, tile.count, {work.dy_rows, work.v_pitch}, shape.v_dim,
+  tile_outer<C>({work.p, kTileQueries}, key_count, tile.count, {tile.dy_rows, tile.v_pitch}, shape.v_dim,
                 {work.dv.row(row), work.dv.stride});
-  tile_outer<C>({work.ds, kTileQueries}, key_count, tile.count, {work.q_rows, work.q_pitch}, shape.qk_dim,
+  tile_outer<C>({work.ds, kTileQueries}, key_count, tile.count, {tile.q_rows, tile.q_pitch}, shape.qk_dim,
                 {work.dk.row(row), work.dk.stride});
 }
 
@@ -242,9 +154,9 @@ bool Backward<T>::differentiate(const Work& work, const Tile& tile, int b, std::
   const int first = b * lanes;
   const Rows<C> p{work.p + first, kTileQueries}, ds{work.ds + first, kTileQueries};
   C* const tanh = work.tanh != nullptr ? work.tanh + first : nullptr;
-  const Rows<const C> queries{work.q_panel + first * shape.qk_dim, lanes};
+  const Rows<const C> queries{tile.q_panel + first * shape.qk_dim, lanes};
   if (!score_tile(problem, block, key0, key_count, k, queries, p, work.extra, tanh)) return false;
-  tile_scores<C>(v, key_count, {work.dy_panel + first * shape.v_dim, lanes}, block.vectors, shape.v_dim, C(1), ds);
+  tile_scores<C>(v, key_count, {tile.dy_panel + first * shape.v_dim, lanes}, block.vectors, shape.v_dim, C(1), ds);
   const bool plain = out.dbias == nullptr && tanh == nullptr;  // then scale can be applied in the same pass
   const C gain = plain ? scale : C(1);
   for (int lane = 0; lane < block.vectors * vector; lane += vector) {

@@ -174,7 +174,7 @@ void expect_same_bits(const AttentionData& data) {
   one.forward(), many.forward();
   with_threads(1, [&] { one.backward(); });
   const auto same = [](const auto& a, const auto& b) {
-    return std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
+    return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
   };
   for (const int threads : {2, 8}) {
     with_threads(threads, [&] { many.backward(); });
