@@ -54,7 +54,7 @@ Loop loop_of(const RunFlags& f) {
 // Everything that watches the run, as the flags ask.
 class Watch {
  public:
-  explicit Watch(const RunFlags& f) : trace_path_(f.trace), traced_(!f.trace.empty()) {
+  explicit Watch(const RunFlags& f) : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
     if (traced_) observers_.add(trace_);
     if (traced_ || f.profile) observers_.add(statistics);
     for (const auto& [name, path] : assignments(f.dump_node, "--dump-node")) {
@@ -63,7 +63,11 @@ class Watch {
     }
   }
   Observer* observer() { return observers_.get(); }
-  void next_run() { trace_.next_run(); }
+  // The first of several runs plans and warms up; the operators' shares are those of the others.
+  void next_run(int i) {
+    trace_.next_run();
+    if (i == 1 && repeats_) statistics.forget();
+  }
   void write(std::vector<std::string>& paths) const {
     if (traced_) trace_.write(trace_path_);
     if (traced_) paths.push_back(trace_path_);
@@ -76,7 +80,7 @@ class Watch {
 
  private:
   std::string trace_path_;
-  bool traced_;
+  bool traced_, repeats_;
   Trace trace_;
   std::vector<std::unique_ptr<Dump>> dumps_;
   Observers observers_;
@@ -143,7 +147,7 @@ Outcome perform(Session& session, const RunFlags& f, NamedTensors inputs, Watch&
   Progress progress(f.steps > 0 ? "steps" : "runs", loop.runs, f.report.quiet);
   for (int i = 0; i < loop.runs; ++i) {
     options.step = loop.first + (f.steps > 0 ? i : 0);
-    watch.next_run();
+    watch.next_run(i);
     const auto begin = std::chrono::steady_clock::now();
     done.outputs = session.run(inputs, options);
     done.seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

@@ -1,6 +1,5 @@
-#include <cmath>
-
 #include "ops/softmax.h"
+#include "ops/vector_math.h"
 
 namespace tessera {
 namespace {
@@ -17,8 +16,8 @@ void kernel(const KernelContext& k) {
       const C top = peak(x, n);
       C sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (std::int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<C>(x[i]) - top);
-      const C total = std::log(sum);
+      for (std::int64_t i = 0; i < n; ++i) sum += vector_math::exp(static_cast<C>(x[i]) - top);
+      const C total = vector_math::log(sum);
 #pragma omp simd
       for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>((static_cast<C>(x[i]) - top) - total);
     });

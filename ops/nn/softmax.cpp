@@ -1,6 +1,5 @@
 #include "ops/softmax.h"
-
-#include <cmath>
+#include "ops/vector_math.h"
 
 #include "ops/elementwise.h"
 
@@ -28,7 +27,7 @@ void kernel(const KernelContext& k) {
       C sum = 0;
 #pragma omp simd reduction(+ : sum)
       for (std::int64_t i = 0; i < n; ++i) {
-        const C v = std::exp(static_cast<C>(x[i]) - top);
+        const C v = vector_math::exp(static_cast<C>(x[i]) - top);
         to[i] = v;
         sum += v;
       }

@@ -23,6 +23,11 @@ void Statistics::step(const StepEvent& event) {
   at->second.flops += event.flops;
 }
 
+void Statistics::forget() {
+  const std::lock_guard lock(mutex_);
+  nodes_.clear();
+}
+
 std::vector<StepTotal> Statistics::by_node() const {
   std::vector<StepTotal> totals;
   for (const auto& [name, total] : nodes_) totals.push_back(total);

@@ -21,6 +21,7 @@ struct StepTotal {
 class [[gnu::visibility("default")]] Statistics final : public Observer {
  public:
   void step(const StepEvent& event) override;
+  void forget();                               // starts over, for instance after a first run that only warmed up
   std::vector<StepTotal> by_operator() const;  // the longest first
   std::vector<StepTotal> by_node() const;
 
