@@ -6,10 +6,9 @@
 // Inputs are the same on both sides: xorshift32 from 1, uniform on [-1, 1), in the order of the model's inputs.
 // "plain": the graph as it stands, every pass off that can be; in such a graph nothing is constant that could be
 // folded.
-#include <algorithm>
 #include <chrono>
-#include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iostream>

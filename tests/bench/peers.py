@@ -34,8 +34,8 @@ ROOT = HERE.parent.parent
 class Row:
     model: str
     turns: int
-    nodes: int = 0  # for rows of tiny nodes: time per node is reported, and graphs run as they stand
-    doc: str = ""
+    nodes: int  # above 0 in rows of tiny nodes: time per node is reported, and graphs run as they stand
+    doc: str
 
 
 ROWS = {
@@ -93,7 +93,7 @@ class Lab:
     def tool(self, name):
         path = self.build / name
         if not path.exists():
-            print(f"peers.py: {path} is not there; build with: cmake --preset release && cmake --build --preset release",
+            print(f"peers.py: {path} is not there; build: cmake --preset release && cmake --build --preset release",
                   file=sys.stderr)
             sys.exit(2)
         return path
@@ -252,9 +252,10 @@ def render(results, peak, form):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS), help="of " + ", ".join(ROWS))
-    parser.add_argument("--threads", default="1,2")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     epilog="rows:\n" + "\n".join(f"  {n:16}{r.doc}" for n, r in ROWS.items()))
+    parser.add_argument("--rows", default=",".join(ROWS), help="names, see below; default: all", metavar="ROW,...")
+    parser.add_argument("--threads", default="1,2", metavar="N,...")
     parser.add_argument("--runs", type=int, default=0, help="turns of each side; 0: each row's own number")
     parser.add_argument("--format", choices=("table", "md", "json"), default="table")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build folder; models are kept there")
@@ -262,7 +263,9 @@ def main():
     names = arguments.rows.split(",")
     if unknown := [n for n in names if n not in ROWS]:
         parser.error(f"there is no row '{unknown[0]}'; rows: {', '.join(ROWS)}")
-    threads = [int(t) for t in arguments.threads.split(",")]
+    threads = [int(t) if t.isdecimal() else 0 for t in arguments.threads.split(",")]
+    if min(threads) < 1 or arguments.runs < 0:
+        parser.error("--threads and --runs take positive numbers")
     lab = Lab(arguments.build.resolve())
     if lab.peer_missing:
         print(f"peers.py: {lab.peer_missing}; Tessera is measured alone", file=sys.stderr)
