@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/base/aside_file.h"
+#include "runtime/base/error.h"
 #include "runtime/tensor/tensor.h"
 #include "tessera/onnx.pb.h"
 
@@ -37,7 +38,7 @@ class ModelWriter {
   void finish();
 
  private:
-  std::string next_name(const char* prefix) { return prefix + std::to_string(names_++); }
+  std::string next_name(const char* prefix) { return concat(prefix, names_++); }
   onnx::TensorProto& initializer(DType dtype, const Shape& shape);
   std::string path_;
   onnx::ModelProto model_;
