@@ -67,8 +67,8 @@ struct QueryBlock {
   int count, vectors;
   std::int64_t batch;
   std::int64_t heads[lanes], queries[lanes];
-  std::int64_t limits[lanes];                // keys below are causally visible
-  std::int64_t all_limit, any_limit;         // least and greatest of them
+  std::int64_t limits[lanes];         // keys below are causally visible
+  std::int64_t all_limit, any_limit;  // least and greatest of them
   const T* bias_rows[lanes];
   const std::uint8_t* keep_rows[lanes];
 };

@@ -23,7 +23,7 @@ struct Rows {
 // Queries of one block: three vectors of accumulators per key saturate the multiply-add units.
 inline constexpr int kBlockVectors = 3;
 template <class C>
-inline constexpr int kBlockLanes = kBlockVectors * simd::kLanes<C>;
+inline constexpr int kBlockLanes = kBlockVectors* simd::kLanes<C>;
 
 // s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim.
 template <class C>

@@ -107,7 +107,7 @@ class GradContext : public NodeBuilder {
   virtual bool has(int i) const = 0;    // input i is given
   virtual bool needs(int i) const = 0;  // the gradient of input i is wanted
   virtual ValueId in(int i) const = 0;
-  virtual ValueId out(int i) = 0;  // added to the node when nobody asked for it so far
+  virtual ValueId out(int i) = 0;          // added to the node when nobody asked for it so far
   virtual bool has_dout(int i) const = 0;  // output i reaches the loss
   virtual ValueId dout(int i) = 0;         // gradient of the loss w.r.t. output i; zeros when it does not reach it
 };

@@ -64,7 +64,7 @@ struct Plan {
 };
 
 struct PlanOptions {
-  bool one_thread = false;         // steps will never overlap: memory is packed more tightly, without edges
+  bool one_thread = false;              // steps will never overlap: memory is packed more tightly, without edges
   std::optional<Plan::Mode> mode = {};  // instead of the one that the costs suggest
 };
 
