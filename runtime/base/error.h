@@ -83,4 +83,4 @@ void check(Condition c, const Parts&... message) {
     throw Error(Code::bad_input, concat(message...), c.at);
 }
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

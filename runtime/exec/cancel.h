@@ -18,4 +18,4 @@ class Cancellation {
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

@@ -26,4 +26,4 @@ class Observer {
   virtual void step(const StepEvent& event) = 0;
 };
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

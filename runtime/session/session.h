@@ -77,4 +77,4 @@ class Session {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

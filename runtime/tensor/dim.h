@@ -27,4 +27,4 @@ std::ostream& operator<<(std::ostream& o, const SymbolicShape& s);
 // The shape, when every dim is a number.
 std::optional<Shape> concrete(const SymbolicShape& s);
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

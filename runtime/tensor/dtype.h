@@ -139,4 +139,4 @@ inline constexpr DTypeSet i64 = {1u << static_cast<int>(DType::i64)};
 inline constexpr DTypeSet all = set_of(AllTypes{});
 }  // namespace dtypes
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

@@ -66,4 +66,4 @@ struct ComputeType<bf16> {
 template <class T>
 using Compute = typename ComputeType<T>::type;
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

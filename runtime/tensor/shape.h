@@ -46,4 +46,4 @@ bool broadcasts_to(const Shape& from, const Shape& to);
 // Strides with which `from` is read at the indices of `to`: 0 on broadcast axes. Requires broadcasts_to(from, to).
 Shape broadcast_strides(const Shape& from, const Shape& to);
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera

@@ -100,4 +100,4 @@ Tensor converted(const Tensor& t, DType to);
 // Same type, shape and bits.
 bool same_bits(const Tensor& a, const Tensor& b);
 
-}  // namespace gnu::visibility("default")]]tessera
+}  // namespace tessera
