@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "ops/attention/few_queries.h"
 #include "ops/attention/kernel.h"
 #include "ops/attention/online_softmax.h"
 #include "runtime/op/parallel.h"
@@ -47,6 +48,7 @@ struct Forward {
   }
 
   void run(std::int64_t task, std::int64_t part) const;
+  void run_few(std::int64_t task, std::int64_t part) const;
   void finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std::int64_t slot, int first_lane) const;
   void merge(std::int64_t task) const;
 };
@@ -95,6 +97,35 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);
+}
+
+// The same for a row set of fewer than kFewQueries rows: a tile of its own, and a single kv head.
+template <class T>
+void Forward<T>::run_few(std::int64_t task, std::int64_t part) const {
+  const auto& shape = problem.shape;
+  const Tile at = tile(task);
+  const auto block = query_block(problem, at.batch, at.set, 0, at.count);
+  const Scratch<C> memory(at.count * (shape.qk_dim + shape.v_dim));
+  FewQueries<T> few(problem, block, memory.data());
+  const KeyRange valid = valid_keys(problem, at.batch, at.set);
+  const std::int64_t begin = std::max(valid.begin, part * chunk);
+  const std::int64_t end = std::min({valid.end, (part + 1) * chunk, block.any_limit});
+  for (std::int64_t key = begin; key < end; key += kGroupKeys)
+    few.add(problem.kv_head(at.set), key, static_cast<int>(std::min<std::int64_t>(kGroupKeys, end - key)));
+
+  const std::int64_t slot = (task * chunks + part) * kTileQueries;
+  for (int i = 0; i < at.count; ++i) {
+    const C *from = few.acc + i * shape.v_dim, log_sum = few.top[i] * problem.natural + std::log(few.weight[i]);
+    const C inverse = few.weight[i] == C(0) ? C(0) : C(1) / few.weight[i];
+    if (chunks > 1) {
+      partial_lse[slot + i] = log_sum;
+      std::transform(from, from + shape.v_dim, partial_y + (slot + i) * shape.v_dim, [&](C x) { return x * inverse; });
+    } else {
+      if (lse != nullptr) lse[(at.batch * shape.q_heads + block.heads[i]) * shape.q_len + block.queries[i]] = log_sum;
+      std::transform(from, from + shape.v_dim, y.row(at.batch, block.heads[i], block.queries[i]),
+                     [&](C x) { return static_cast<T>(x * inverse); });
+    }
+  }
 }
 
 // y = acc / weight and lse = m + log(weight), to the outputs or to the partial results of `slot`.
@@ -169,8 +200,15 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
+  const bool few = forward.problem.set_rows() < attention::kFewQueries;
   run_parallel(forward.tasks * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) forward.run(i / chunks, i % chunks);
+    for (std::int64_t i = begin; i < end; ++i) {
+      if (few) {
+        forward.run_few(i / chunks, i % chunks);
+      } else {
+        forward.run(i / chunks, i % chunks);
+      }
+    }
   });
   if (chunks == 1) return;
   run_parallel(forward.tasks, 1, [&](std::int64_t begin, std::int64_t end) {
