@@ -13,6 +13,7 @@ Axes permutation(const AttributeReader& attr, int rank) {
   }
   const auto given = attr.integers("perm");
   check(given.size() == static_cast<std::size_t>(rank), "perm has ", given.size(), " entries for rank ", rank);
+  for (const auto a : given) check(a >= 0, "perm has an entry of ", a, "; axes of Transpose do not count from the end");
   return normal_axes(given, rank);
 }
 

@@ -62,6 +62,7 @@ void Tensor::wrong_type(DType asked) const {
 }
 
 Shape integers(const Tensor& t) {
+  check(t.rank() <= 1, "expected a list of integers, got shape ", t.shape());
   if (t.dtype() == DType::i64) return Shape(t.read<std::int64_t>());
   check(t.dtype() == DType::i32, "expected i64 values, got ", t.dtype());
   const auto values = t.read<std::int32_t>();

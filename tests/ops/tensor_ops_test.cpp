@@ -56,6 +56,11 @@ TEST(TensorOps, range_reaches_the_ends_of_its_type) {
   EXPECT_TRUE(same_bits(range(low, high, high), Tensor::vector({low, -1, high - 1})));
 }
 
+TEST(TensorOps, lists_of_integers_are_checked) {
+  EXPECT_THAT(refusal("Reshape", {"{1, 2}", "i64{{2, 1}}"}), HasSubstr("expected a list of integers, got shape [1x2]"));
+  EXPECT_THAT(refusal("Transpose", {"{{1, 2}}"}, {{"perm", std::vector<std::int64_t>{-1, 0}}}), HasSubstr("perm"));
+}
+
 TEST(TensorOps, indices_are_checked) {
   EXPECT_THAT(refusal("Gather", {"{1, 2}", "i64{2, 0}"}), HasSubstr("index 2 is outside [-2, 1]"));
   EXPECT_THAT(refusal("GatherElements", {"{1, 2}", "i64{-3}"}), HasSubstr("index -3 is outside [-2, 1]"));
