@@ -21,8 +21,4 @@ endif()
 if(TESSERA_SANITIZE)
   add_compile_options(-fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${TESSERA_SANITIZE})
-  if(TESSERA_SANITIZE MATCHES "undefined")
-    # What AddressSanitizer or a plain crash shows as well; a third of the compile time, two thirds of the slowest files'.
-    add_compile_options(-fno-sanitize=null,object-size,pointer-overflow,vptr,nonnull-attribute,returns-nonnull-attribute)
-  endif()
 endif()
