@@ -94,20 +94,27 @@ class Reader {
   std::vector<double> values_;
 };
 
-void write_number(std::ostream& o, double x, DType t) {
-  if (t == DType::boolean)
-    o << (x != 0 ? "true" : "false");
-  else
-    o << x;
+// Element i. Integers are written exactly, which f64 could not beyond 2^53.
+void write_number(std::ostream& o, const Tensor& x, std::size_t i) {
+  with_type(AllTypes{}, x.dtype(), [&]<class T>(Type<T>) {
+    const T value = x.read<T>()[i];
+    if constexpr (std::is_same_v<T, bool>)
+      o << (value ? "true" : "false");
+    else if constexpr (std::is_integral_v<T>)
+      o << +value;
+    else
+      o << static_cast<Compute<T>>(value);
+  });
 }
 
 // Prints the elements of one nesting level, starting at `at`.
-void write(std::ostream& o, const std::vector<double>& x, const Shape& s, std::size_t depth, std::size_t& at, DType t) {
-  if (depth == s.size()) return write_number(o, x[at++], t);
+void write(std::ostream& o, const Tensor& x, std::size_t depth, std::size_t& at) {
+  const Shape& s = x.shape();
+  if (depth == s.size()) return write_number(o, x, at++);
   o << '{';
   for (std::int64_t i = 0; i < s[depth]; ++i) {
     if (i) o << ", ";
-    write(o, x, s, depth + 1, at, t);
+    write(o, x, depth + 1, at);
   }
   o << '}';
 }
@@ -130,16 +137,15 @@ std::string to_text(const Tensor& t, std::int64_t limit) {
   if (t.size() == 0) {
     o << t.shape() << "{}";
   } else if (t.size() > limit) {
-    const auto x = doubles(t);
     o << t.shape() << '{';
-    for (std::size_t i = 0; i < 3; ++i) write_number(o, x[i], t.dtype()), o << ", ";
+    for (std::size_t i = 0; i < 3; ++i) write_number(o, t, i), o << ", ";
     o << "..., ";
-    write_number(o, x.back(), t.dtype());
+    write_number(o, t, static_cast<std::size_t>(t.size()) - 1);
     o << '}';
   } else {
     std::size_t at = 0;
     if (t.rank() == 0) o << ' ';
-    write(o, doubles(t), t.shape(), 0, at, t.dtype());
+    write(o, t, 0, at);
   }
   return o.str();
 }
