@@ -66,6 +66,30 @@ void normalize_row(const T* x, T* y, std::int64_t n, double mean, double inverse
     row(one, zero);
 }
 
+// For gradients: x brought to mean 0 and variance 1 over `axes`, written as nodes, and the way back through it.
+struct Standardized {
+  GradContext& g;
+  const std::vector<std::int64_t> axes;
+  ValueId deviation, normal;  // sqrt(variance + epsilon), kept axes of size 1; (x - mean) / deviation
+
+  // Reads the operator's attribute "epsilon".
+  Standardized(GradContext& context, ValueId x, std::vector<std::int64_t> over) : g(context), axes(std::move(over)) {
+    const ValueId centred = g.node("Sub", {x, mean(x)});
+    const ValueId variance = mean(g.node("Mul", {centred, centred}));
+    const double epsilon = static_cast<double>(g.attr().real("epsilon"));
+    deviation = g.node("Sqrt", {g.node("Add", {variance, g.scalar_like(x, epsilon)})});
+    normal = g.node("Div", {centred, deviation});
+  }
+  // dx from d = d(loss)/d(normal): (d - mean(d) - normal * mean(d * normal)) / deviation.
+  ValueId back(ValueId d) {
+    const ValueId along = g.node("Mul", {normal, mean(g.node("Mul", {d, normal}))});
+    return g.node("Div", {g.node("Sub", {g.node("Sub", {d, mean(d)}), along}), deviation});
+  }
+
+ private:
+  ValueId mean(ValueId v) { return g.node("ReduceMean", {v, g.ints(axes)}); }
+};
+
 // A scale or bias of any shape that broadcasts to x, read along x's axes from `axis` on as one row: the elements for
 // the row that starts at element `at` of x. `row` is the caller's buffer for shapes that do not lie as one row already.
 template <class S>

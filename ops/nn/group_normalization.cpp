@@ -50,20 +50,12 @@ std::vector<ValueId> gradient(GradContext& g) {
   const ValueId grouped = g.ints({s[0], groups, count(std::span(s).subspan(1)) / groups});
   const auto group = [&](ValueId v) { return g.node("Reshape", {v, grouped}); };
   const auto ungroup = [&](ValueId v) { return g.node("Reshape", {v, g.ints(s)}); };
-  const auto mean = [&](ValueId v) { return g.node("ReduceMean", {v, g.ints({2})}); };
-  const ValueId flat = group(x);
-  const ValueId centred = g.node("Sub", {flat, mean(flat)});
-  const ValueId deviation = g.node(
-      "Sqrt",
-      {g.node("Add", {mean(g.node("Mul", {centred, centred})), g.scalar_like(x, double(g.attr().real("epsilon")))})});
-  const ValueId normal = g.node("Div", {centred, deviation});
+  Standardized x_hat(g, group(x), {2});
   const ValueId scaled = group(g.node("Mul", {g.dout(0), g.node("Reshape", {g.in(1), g.ints(channel)})}));
-  const ValueId along = g.node("Mul", {normal, mean(g.node("Mul", {scaled, normal}))});
-  const ValueId across = g.node("Sub", {g.node("Sub", {scaled, mean(scaled)}), along});
   const auto per_channel = [&](ValueId v) {
     return g.node("ReduceSum", {v, g.ints(others)}, {{"keepdims", std::int64_t{0}}});
   };
-  return {ungroup(g.node("Div", {across, deviation})), per_channel(g.node("Mul", {g.dout(0), ungroup(normal)})),
+  return {ungroup(x_hat.back(scaled)), per_channel(g.node("Mul", {g.dout(0), ungroup(x_hat.normal)})),
           per_channel(g.dout(0))};
 }
 

@@ -34,27 +34,16 @@ void kernel(const KernelContext& k) {
 // As LayerNormalization over the spatial axes, with scale and bias along axis 1.
 std::vector<ValueId> gradient(GradContext& g) {
   const ValueId x = g.in(0);
-  const Shape& s = *g.shape(x);
-  std::vector<std::int64_t> channel(s.size() - 1, 1);
+  const Shape s = *g.shape(x);
+  std::vector<std::int64_t> channel(s.size() - 1, 1), axes, others{0};
   channel[0] = s[1];
-  const auto lift = [&](ValueId v) { return g.node("Reshape", {v, g.ints(channel)}); };
-  std::vector<std::int64_t> axes;
-  for (int a = 2; a < s.rank(); ++a) axes.push_back(a);
-  const auto mean = [&](ValueId v) { return g.node("ReduceMean", {v, g.ints(axes)}); };
-  const ValueId centred = g.node("Sub", {x, mean(x)});
-  const ValueId deviation = g.node(
-      "Sqrt",
-      {g.node("Add", {mean(g.node("Mul", {centred, centred})), g.scalar_like(x, double(g.attr().real("epsilon")))})});
-  const ValueId normal = g.node("Div", {centred, deviation});
-  const ValueId scaled = g.node("Mul", {g.dout(0), lift(g.in(1))});
-  const ValueId along = g.node("Mul", {normal, mean(g.node("Mul", {scaled, normal}))});
-  const ValueId across = g.node("Sub", {g.node("Sub", {scaled, mean(scaled)}), along});
-  std::vector<std::int64_t> others = axes;
-  others.insert(others.begin(), 0);
+  for (int a = 2; a < s.rank(); ++a) axes.push_back(a), others.push_back(a);
+  Standardized x_hat(g, x, std::move(axes));
+  const ValueId scaled = g.node("Mul", {g.dout(0), g.node("Reshape", {g.in(1), g.ints(channel)})});
   const auto per_channel = [&](ValueId v) {
     return g.node("ReduceSum", {v, g.ints(others)}, {{"keepdims", std::int64_t{0}}});
   };
-  return {g.node("Div", {across, deviation}), per_channel(g.node("Mul", {g.dout(0), normal})), per_channel(g.dout(0))};
+  return {x_hat.back(scaled), per_channel(g.node("Mul", {g.dout(0), x_hat.normal})), per_channel(g.dout(0))};
 }
 
 }  // namespace

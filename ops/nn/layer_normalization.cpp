@@ -50,23 +50,14 @@ void kernel(const KernelContext& k) {
   });
 }
 
-// With xhat = (x - mean) * inverse and g = dy * scale:
-// dx = inverse * (g - mean(g) - xhat * mean(g * xhat)), dscale = dy * xhat, dbias = dy.
+// With xhat = (x - mean) / deviation: dxhat = dy * scale, dscale = dy * xhat, dbias = dy.
 std::vector<ValueId> gradient(GradContext& g) {
   const ValueId x = g.in(0), dy = g.dout(0);
   const int rank = g.shape(x)->rank();
   std::vector<std::int64_t> axes;
   for (int a = normal_axis(g.attr().integer("axis"), rank); a < rank; ++a) axes.push_back(a);
-  const auto mean = [&](ValueId v) { return g.node("ReduceMean", {v, g.ints(axes)}); };
-  const ValueId centred = g.node("Sub", {x, mean(x)});
-  const ValueId variance = mean(g.node("Mul", {centred, centred}));
-  const ValueId deviation =
-      g.node("Sqrt", {g.node("Add", {variance, g.scalar_like(x, static_cast<double>(g.attr().real("epsilon")))})});
-  const ValueId normal = g.node("Div", {centred, deviation});
-  const ValueId scaled = g.has(1) ? g.node("Mul", {dy, g.in(1)}) : dy;
-  const ValueId along = g.node("Mul", {normal, mean(g.node("Mul", {scaled, normal}))});
-  const ValueId across = g.node("Sub", {g.node("Sub", {scaled, mean(scaled)}), along});
-  return {g.node("Div", {across, deviation}), g.node("Mul", {dy, normal}), dy};
+  Standardized x_hat(g, x, std::move(axes));
+  return {x_hat.back(g.has(1) ? g.node("Mul", {dy, g.in(1)}) : dy), g.node("Mul", {dy, x_hat.normal}), dy};
 }
 
 }  // namespace
