@@ -4,12 +4,12 @@
 #include <oneapi/tbb/task_group.h>
 
 #include "runtime/exec/run.h"
+#include "runtime/plan/cost.h"
 
 namespace tessera {
 namespace {
 
-constexpr double tiny_step_ns = 3000;  // runs at once on the thread that made it ready
-constexpr double queue_ns = 20000;     // of tiny steps that one thread keeps to itself
+constexpr double queue_ns = 20000;  // of tiny steps that one thread keeps to itself
 
 // Runs steps as tasks, each when all it waits for has finished.
 class TaskRun {

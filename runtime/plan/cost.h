@@ -6,6 +6,9 @@
 
 namespace tessera {
 
+// Below this a step is not worth a task of its own: the thread that makes it ready runs it at once.
+inline constexpr double tiny_step_ns = 3000;
+
 struct Cost {
   double flops = 0;
   double bytes = 0;        // read and written, each tensor once

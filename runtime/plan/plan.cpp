@@ -10,7 +10,6 @@
 namespace tessera {
 namespace {
 
-constexpr double tiny_step_ns = 3000;     // below this a step is not worth a task of its own
 constexpr double inline_plan_ns = 30000;  // below this a plan is not worth waking other threads
 constexpr double late_step_ns = 50000;    // not known; large enough that the plan is not taken for a small one
 
