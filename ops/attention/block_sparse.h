@@ -5,11 +5,11 @@
 //   for query u of tile i:   lse_u = log sum_j exp(scale q_u.k_j),   y_u = sum_j exp(scale q_u.k_j - lse_u) v_j,
 //   j over all tokens of the key tiles in list(b, h, i); an empty list gives y = 0 and lse = -inf.
 //
-// T is float, double, f16 or bf16; sums in Compute<T>. Operands are read through views, in the token order of the model;
-// K and V are brought into tiled order once per (batch, kv head), in groups, so that a tile is contiguous (memory: at
-// most a few heads' K and V at a time). Nothing of size q_len x kv_len is allocated; work and memory are proportional
-// to the lists. Thread rule and determinism as in kernel.h: same bits for any number of threads.
-// Source: Zhang et al. 2025, arXiv:2505.13389, section 3; Dao 2023, arXiv:2307.08691.
+// T is float, double, f16 or bf16; sums in Compute<T>. Operands are read through views, in the token order of the
+// model; K and V are brought into tiled order once per (batch, kv head), in groups, so that a tile is contiguous
+// (memory: at most a few heads' K and V at a time). Nothing of size q_len x kv_len is allocated; work and memory are
+// proportional to the lists. Thread rule and determinism as in kernel.h: same bits for any number of threads. Source:
+// Zhang et al. 2025, arXiv:2505.13389, section 3; Dao 2023, arXiv:2307.08691.
 #include <vector>
 
 #include "ops/attention/kernel.h"
@@ -17,8 +17,8 @@
 
 namespace tessera {
 
-// Row (batch * q_heads + head) * query_tiles + query_tile holds key tiles tile[begin[row]] ... tile[begin[row + 1] - 1],
-// ascending, each at most once.
+// Row (batch * q_heads + head) * query_tiles + query_tile holds key tiles tile[begin[row]] ... tile[begin[row + 1] -
+// 1], ascending, each at most once.
 struct BlockLists {
   std::int64_t query_tiles = 0, key_tiles = 0;
   std::vector<std::int64_t> begin;

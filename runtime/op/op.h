@@ -100,9 +100,9 @@ struct OpDef {
   std::string_view domain = "";  // "" is ai.onnx
   int since = 1;                 // the version of `domain` whose semantics shape, kernel and gradient have
   std::string_view doc{}, source{};
-  List<Port, 12> inputs{};
+  List<Port, 20> inputs{};
   List<Port, 8> outputs{};
-  List<AttributeDef, 24> attributes{};
+  List<AttributeDef, 40> attributes{};
   List<TypeVar, 6> types{};
   // Element types of outputs whose port names a type variable bound by no input (Cast, Constant, ...).
   DTypeFn dtype{};

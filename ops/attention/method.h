@@ -1,0 +1,129 @@
+#pragma once
+// An attention method: what makes a sparse attention different from the others, and nothing else.
+//
+//   token grid -> tiles -> keep (which queries) -> scores of tile means -> select (which key tiles)
+//     -> block-sparse attention -> copies to the queries that were not kept -> + gate * coarse attention over tile
+//     means
+//
+// A method is a record of a parameter schema and a few of these steps; the host does the rest, forward and backward,
+// with statistics and pictures. make_operator turns a record into operators `tessera.attention::NAME` and `NAMEGrad`. A
+// method that is no selection of tiles brings its own forward and backward instead. Plugins fill in the same record
+// through C structs (plugins/sdk/tessera/plugin.h).
+//
+// Thread rule: records are constants; their functions are called from several threads at once, for different heads or
+// tiles. Errors: functions throw Error with the local fact.
+#include <cmath>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/attention/block_sparse.h"
+#include "ops/attention/geometry.h"
+#include "ops/attention/index_lists.h"
+#include "runtime/op/context.h"
+
+namespace tessera {
+
+// What a method may be told, under its YAML name.
+struct MethodParameter {
+  std::string name;
+  AttributeType type = AttributeType::real;  // integer, real, text, integers
+  std::string fallback;                      // as written in YAML, "[4, 4, 4]"; empty: optional without a default
+  double low = -INFINITY, high = INFINITY;   // inclusive, for numbers and each of a list
+  std::vector<std::string> choices;          // of a text
+  std::string doc;                           // in words, with units
+};
+
+// The parameters of one node, defaults filled in and ranges checked.
+class MethodParameters {
+ public:
+  // Errors: bad_input for a wrong type or a value out of range, naming the parameter.
+  MethodParameters(const std::vector<MethodParameter>& schema, const Attributes& given);
+  bool has(std::string_view name) const { return values_.find(name) != values_.end(); }
+  double real(std::string_view name) const;  // also of an integer
+  std::int64_t integer(std::string_view name) const;
+  const std::string& text(std::string_view name) const;
+  const std::vector<std::int64_t>& integers(std::string_view name) const;
+
+ private:
+  Attributes values_;
+};
+
+// One call as the method's functions see it: sizes and parameters, no tensors.
+struct MethodCall {
+  AttentionShape shape;
+  double scale = 1;
+  const MethodParameters* parameters = nullptr;
+  const TokenTiles *query_tiles = nullptr, *key_tiles = nullptr;  // null where the method has no tiles
+};
+
+// Which queries of one tile are computed.
+struct KeepTask {
+  std::int64_t batch, head, tile;
+  std::span<const std::int64_t> extents;  // of the tile, clipped, per axis
+  const float* queries;                   // [tokens of the tile][qk_dim]
+  // To be set for each token: its own place in the tile (computed), another's whose output it takes, or -1 (zeros).
+  std::span<std::int32_t> source;
+};
+
+// Which key tiles some query tiles of one head attend to.
+struct SelectTask {
+  std::int64_t batch, head, first, count;  // query tiles [first, first + count)
+  const float* scores;                     // [count][key tiles]: scale * mean of kept queries . mean of keys
+  // One list per query tile, in any order; sorted by the host. A tile twice or out of range is an error.
+  std::vector<std::vector<std::int32_t>>& lists;
+};
+
+struct AttentionMethod {
+  std::string name, doc, source, library;  // library: the plugin that brought it, empty for built-in
+  int version = 1;                         // of the semantics; the opset import of a saved file
+  std::vector<MethodParameter> parameters;
+
+  // Refuses parameters and shapes that do not go together: Error(bad_input). May be null.
+  void (*check)(const AttentionMethod&, const MethodCall&) = nullptr;
+
+  // A selector: cuts the token grid by parameter `tile` and selects key tiles.
+  void (*keep)(const AttentionMethod&, const MethodCall&, const KeepTask&) = nullptr;  // null: all queries
+  void (*select)(const AttentionMethod&, const MethodCall&, const SelectTask&) = nullptr;
+  // The longest list that select may give; null: all key tiles. For the size of the `selection` output.
+  std::int64_t (*width)(const AttentionMethod&, const MethodCall&) = nullptr;
+  // Input 7 is a `gate` in the shape of Y: Y += gate * (softmax(scores) means of V), broadcast over each tile. Absent:
+  // no such term.
+  bool coarse_gate = false;
+
+  // A full method: names of its inputs from 7 on, and its own forward and backward (null: no gradient).
+  std::vector<std::string> inputs;
+  void (*forward)(const AttentionMethod&, const KernelContext&) = nullptr;
+  void (*backward)(const AttentionMethod&, const KernelContext&) = nullptr;
+  // Pairs (query, key) that a call computes, before it runs, for predictions; null: from `width`.
+  double (*pairs)(const AttentionMethod&, const MethodCall&) = nullptr;
+
+  const void* user = nullptr;  // the plugin's own table
+};
+
+// Ports of every method operator. Inputs 0-6 and outputs 0-5 are those of tessera.attention::dense; then come the
+// method's own inputs from 7 on, and as the last input `selection`, which freezes the choice.
+//
+// Output 6 and the last input, `selection`: i32 [B, Hq, query tiles, width + largest tile], in each row the key tiles
+// ascending, -1 after the last; then, for each token of the query tile in tiled order, KeepTask::source, -2 beyond the
+// tile. It stands for all the choices of a selector: with it, forward and backward are smooth functions.
+//
+// NAMEGrad: inputs are the forward's, then Y, lse, selection, dY, dlse (optional); outputs dQ, dK, dV, then gradients
+// of the method's own inputs.
+struct MethodOperators {
+  const OpDef* forward;
+  const OpDef* backward;
+};
+
+// The record and the operators live as long as the process; a name that is taken is an Error(plugin). Methods can then
+// be found by name from anywhere (by_head, policies). Thread-safe.
+MethodOperators make_operator(std::unique_ptr<const AttentionMethod> method);
+
+// Null when there is none. `dense` is a method without parameters.
+const AttentionMethod* find_method(std::string_view name);
+std::vector<const AttentionMethod*> all_methods();
+// Of a node's operator in domain tessera.attention (also NAMEGrad); null for others.
+const AttentionMethod* method_of(const OpDef& op);
+
+}  // namespace tessera

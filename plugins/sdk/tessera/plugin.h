@@ -1,0 +1,239 @@
+/* The plugin ABI of Tessera. C99; no C++ type, no exception and no allocation crosses it.
+ *
+ * 1. A plugin is a shared library that exports one symbol, tsr_plugin_entry, which returns a constant table.
+ * 2. Every struct begins with `size` = sizeof as the writer knew it; fields are only ever appended, and a reader looks
+ *    at no field beyond `size`. ABI version 0 demands an exact match; from 1 on versions are negotiated.
+ * 3. Strings and tables live as long as the library; libraries are never unloaded. Memory belongs to the host: pointers
+ *    a function is given are valid during the call.
+ * 4. Functions return 0 on success; on failure they call host->fail with the local fact and return what it returns. The
+ *    host adds the node, the model and the plugin's name. No exception may leave a function (plugin.hpp catches them).
+ * 5. Functions may be called from several threads at once. A plugin starts no threads of its own: it calls
+ *    host->parallel, or, when it brings a threaded library, takes a lease with host->lease_threads first.
+ * 6. Element types are numbers of onnx.TensorProto.DataType: 1 f32, 2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 9 bool,
+ *    10 f16, 11 f64, 12 u32, 13 u64, 16 bf16. Tensors are dense and row-major; strides and sizes are in elements. */
+#ifndef TESSERA_PLUGIN_H
+#define TESSERA_PLUGIN_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TSR_ABI_VERSION 0u
+
+typedef struct tsr_call tsr_call; /* one call of one of the plugin's functions; the host's */
+
+typedef struct tsr_tensor {
+  void* data;          /* NULL while shapes are asked for, and for an absent optional input */
+  const int64_t* dims; /* [rank] */
+  uint32_t rank;
+  uint32_t dtype; /* 0: absent */
+} tsr_tensor;
+
+/* [batch, heads, length, dim] where it lies; the stride of dim is 1. */
+typedef struct tsr_view {
+  void* data;
+  int64_t dims[4];
+  int64_t strides[4];
+  uint32_t dtype, reserved;
+} tsr_view;
+
+/* Lists of numbers, one per row: row r is item[begin[r]] ... item[begin[r + 1] - 1]. */
+typedef struct tsr_lists {
+  int64_t rows;
+  const int64_t* begin; /* [rows + 1] */
+  const int32_t* item;
+} tsr_lists;
+
+/* The tokens of one operand cut into tiles: token at each place of the tiled order, and where each tile begins. */
+typedef struct tsr_tiles {
+  int64_t tokens, tiles;
+  const int32_t* order;  /* [tokens] */
+  const int32_t* first;  /* [tiles + 1] */
+  const int64_t* counts; /* [axes] tiles along each axis of the token grid */
+  const int64_t* grid;   /* [axes] tokens along each axis */
+  uint32_t axes, reserved;
+} tsr_tiles;
+
+/* An attention call, as methods see it. */
+typedef struct tsr_attention {
+  uint32_t size, reserved;
+  int64_t batch, q_heads, kv_heads, q_len, kv_len, qk_dim, v_dim;
+  double scale;
+  const tsr_tiles *query_tiles, *key_tiles; /* NULL when the method has no parameter `tile` */
+} tsr_attention;
+
+/* Which queries of one tile are computed (optional step of a selector). */
+typedef struct tsr_keep_task {
+  uint32_t size, axes;
+  int64_t batch, head, tile;
+  const int64_t* extents; /* [axes] of the tile, clipped */
+  int64_t tokens, dim;    /* of the tile; of a query */
+  const float* queries;   /* [tokens][dim] */
+  /* To be set: for each token its own place in the tile (computed), another's whose output it takes, or -1 (zeros). */
+  int32_t* source; /* [tokens] */
+} tsr_keep_task;
+
+/* Which key tiles some query tiles attend to. Answer with host->choose, once per query tile. */
+typedef struct tsr_select_task {
+  uint32_t size, reserved;
+  int64_t batch, head;
+  int64_t first, count; /* query tiles [first, first + count) */
+  int64_t key_tiles;
+  const float* scores; /* [count][key_tiles]: scale * mean of the kept queries . mean of the keys */
+} tsr_select_task;
+
+/* The operands of a full method. */
+typedef struct tsr_attention_tensors {
+  uint32_t size, reserved;
+  tsr_view q, k, v, y;
+  void* lse; /* [batch][q_heads][q_len], f32, f64 for f64 operands; natural logarithm, -inf where nothing is attended */
+  /* Backward only; in forward all data pointers are NULL. */
+  tsr_view dy, dq, dk, dv;
+  const void* dlse; /* as lse, or NULL */
+} tsr_attention_tensors;
+
+/* What the host offers. */
+typedef struct tsr_host {
+  uint32_t size, abi_version;
+
+  /* Records a message; returns 1, to be returned. */
+  int32_t (*fail)(tsr_call*, const char* message);
+  void (*log)(tsr_call*, const char* message);
+
+  /* Inputs and outputs of an operator, or of a full method (its own inputs from 7 on; in backward the outputs are the
+   * gradients: 0 dQ, 1 dK, 2 dV, then one per own input). */
+  tsr_tensor (*input)(const tsr_call*, uint32_t index);
+  tsr_tensor (*output)(tsr_call*, uint32_t index);
+  /* In a shape rule. */
+  int32_t (*set_output)(tsr_call*, uint32_t index, uint32_t dtype, const int64_t* dims, uint32_t rank);
+
+  /* Attributes of an operator's node, parameters of a method; defaults are filled in. given: 1 when there is a value.
+   * Numbers of a list: `count` is set to its length. Text: valid during the call. */
+  int32_t (*given)(const tsr_call*, const char* name);
+  double (*real)(const tsr_call*, const char* name);
+  int64_t (*integer)(const tsr_call*, const char* name);
+  const int64_t* (*integers)(const tsr_call*, const char* name, int64_t* count);
+  const char* (*text)(const tsr_call*, const char* name);
+
+  /* body(user, begin, end) for chunks of [0, n) of `grain`, on the host's threads; returns when all are done. Chunks
+   * depend on n and grain only, so results need not depend on the number of threads. 0, or 1 when the run was stopped
+   * (return 1 at once). */
+  int32_t (*parallel)(tsr_call*, int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* user);
+  /* How many threads a library of the plugin's own (OpenMP) may use from here to return_threads; the host leaves these
+   * cores alone meanwhile. Never 0. */
+  int32_t (*lease_threads)(tsr_call*);
+  void (*return_threads)(tsr_call*);
+
+  /* In select: the key tiles of a query tile, in any order, each once. */
+  int32_t (*choose)(tsr_call*, int64_t query_tile, const int32_t* key_tiles, int64_t count);
+
+  /* The host's attention kernels, for full methods: y and lse, or the gradients, are written; strides of views are any.
+   * `source` as tsr_keep_task::source, over all query tiles in tiled order, values being places in that order
+   * [batch][q_heads][q_len], or NULL. lists: one row per (batch, head, query tile), key tiles ascending. */
+  int32_t (*block_sparse)(tsr_call*, const tsr_attention*, const tsr_lists*, const int32_t* source,
+                          const tsr_attention_tensors*);
+  int32_t (*block_sparse_backward)(tsr_call*, const tsr_attention*, const tsr_lists*, const int32_t* source,
+                                   const tsr_attention_tensors*);
+  /* lists: one row per (batch, head, group of `rows` queries), keys ascending. */
+  int32_t (*index_list)(tsr_call*, const tsr_attention*, const tsr_lists*, int64_t rows, const tsr_attention_tensors*);
+  int32_t (*index_list_backward)(tsr_call*, const tsr_attention*, const tsr_lists*, int64_t rows,
+                                 const tsr_attention_tensors*);
+  int32_t (*dense)(tsr_call*, const tsr_attention*, const tsr_attention_tensors*);
+  int32_t (*dense_backward)(tsr_call*, const tsr_attention*, const tsr_attention_tensors*);
+  /* (y, lse) becomes the attention over the keys of both; key sets must be disjoint. */
+  int32_t (*merge_by_lse)(tsr_call*, const tsr_attention*, const tsr_view* y, void* lse, const tsr_view* other,
+                          const void* other_lse);
+
+  /* In a gradient rule: appends a node to the gradient graph. `op` is "Mul" or "domain::Name"; in: handles of values, 0
+   * for absent; attributes as text, "axis=1; alpha=0.5", or NULL. Returns the handle of output 0, the following outputs
+   * have the following handles; 0 after a failure. */
+  int64_t (*grad_node)(tsr_call*, const char* op, const int64_t* in, uint32_t inputs, const char* attributes,
+                       uint32_t outputs);
+  int64_t (*grad_input)(tsr_call*, uint32_t index);              /* handle of the node's input */
+  int64_t (*grad_output)(tsr_call*, uint32_t index);             /* of its output */
+  int64_t (*grad_dout)(tsr_call*, uint32_t index);               /* of the gradient of its output */
+  int64_t (*grad_constant)(tsr_call*, double value);             /* a scalar of the type of input 0 */
+  int32_t (*set_grad)(tsr_call*, uint32_t index, int64_t value); /* the gradient of input `index` */
+
+  /* Appended fields go here. */
+} tsr_host;
+
+typedef int32_t (*tsr_function)(const tsr_host*, tsr_call*);
+
+/* An attribute of an operator, or a parameter of a method. */
+#define TSR_INTEGER 0u
+#define TSR_REAL 1u
+#define TSR_TEXT 2u
+#define TSR_INTEGERS 4u
+typedef struct tsr_parameter {
+  uint32_t size, type;
+  const char* name;
+  const char* fallback; /* as in YAML: "0.5", "[4, 4, 4]"; NULL: optional, without a default; "required" */
+  double low, high;     /* inclusive; both 0: any */
+  const char* choices;  /* of a text: "slot|mean"; NULL: any */
+  const char* doc;
+} tsr_parameter;
+
+/* Flags of a port. */
+#define TSR_OPTIONAL 1u
+#define TSR_VARIADIC 2u
+typedef struct tsr_port {
+  uint32_t size, flags;
+  const char* name;
+  const char* types; /* "f32|f64", element types that the kernel takes, or "=X": that of input X */
+  const char* doc;   /* shape and meaning in words */
+} tsr_port;
+
+typedef struct tsr_op {
+  uint32_t size, since; /* version of the domain whose semantics this has */
+  const char *name, *domain, *doc, *source;
+  const tsr_port *inputs, *outputs;
+  uint32_t input_count, output_count;
+  const tsr_parameter* attributes;
+  uint32_t attribute_count, pointwise; /* pointwise 1: each element depends on the inputs at the same place only */
+  tsr_function shape;                  /* sets every output; sees types and dims only */
+  tsr_function kernel;                 /* outputs are allocated */
+  tsr_function gradient;               /* NULL: there is none, and asking for it is an error */
+  double (*flops)(const tsr_host*, tsr_call*); /* NULL: one per output element */
+  const char* const* examples; /* "{1, 2} -> {3}": documentation and self-test; NULL-terminated, or NULL */
+} tsr_op;
+
+typedef struct tsr_method {
+  uint32_t size, version; /* version of the semantics, >= 1 */
+  const char *name, *doc, *source;
+  const tsr_parameter* parameters;
+  uint32_t parameter_count;
+  uint32_t coarse_gate; /* 1: input 7 is `gate`, Y += gate * coarse attention over tile means (selectors) */
+  /* Refuses parameters and sizes that do not go together. May be NULL. */
+  int32_t (*check)(const tsr_host*, tsr_call*, const tsr_attention*);
+  /* A selector: has a parameter `tile`, and */
+  int32_t (*keep)(const tsr_host*, tsr_call*, const tsr_attention*, const tsr_keep_task*); /* NULL: all queries */
+  int32_t (*select)(const tsr_host*, tsr_call*, const tsr_attention*, const tsr_select_task*);
+  /* The longest list; NULL: all key tiles. */
+  int64_t (*width)(const tsr_host*, tsr_call*, const tsr_attention*);
+  /* Or a full method: forward, and backward or NULL. */
+  int32_t (*forward)(const tsr_host*, tsr_call*, const tsr_attention*, const tsr_attention_tensors*);
+  int32_t (*backward)(const tsr_host*, tsr_call*, const tsr_attention*, const tsr_attention_tensors*);
+  const tsr_port* inputs; /* a full method's own, from input 7 on */
+  uint32_t input_count, reserved;
+  /* Pairs (query, key) a call computes, for predictions; NULL: from width. */
+  double (*pairs)(const tsr_host*, tsr_call*, const tsr_attention*);
+  const char* readme; /* shown by `tessera plugins info`, plain text; NULL: only doc */
+} tsr_method;
+
+typedef struct tsr_plugin {
+  uint32_t size, abi_version;
+  const char *name, *version, *doc;
+  const tsr_op* ops;
+  const tsr_method* methods;
+  uint32_t op_count, method_count;
+  tsr_function self_test; /* run by `tessera plugins doctor`; NULL: none */
+} tsr_plugin;
+
+typedef const tsr_plugin* (*tsr_plugin_entry_function)(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
