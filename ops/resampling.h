@@ -7,7 +7,7 @@
 
 namespace tessera {
 
-inline constexpr List<AttributeDef, 24> resize_attributes = {
+inline constexpr List<AttributeDef, 40> resize_attributes = {
     {"mode", AttributeType::text, "nearest", "nearest, linear or cubic"},
     {"coordinate_transformation_mode", AttributeType::text, "half_pixel",
      "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric or tf_crop_and_resize"},

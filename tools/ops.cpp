@@ -68,8 +68,8 @@ Table ports_table(std::span<const Port> ports) {
 }
 
 std::string page(const OpDef& op, Format format) {
-  std::string text = concat(op.name, "  ", domain_name(op), ", since version ", op.since, "\n\n", op.doc,
-                            "\n\nsource     ", op.source, "\ngradient   ", gradient_of(op), "\n");
+  std::string text = concat(op.name, "  ", domain_name(op), ", version ", op.since, ", introduced in ", op.introduced,
+                            "\n\n", op.doc, "\n\nsource     ", op.source, "\ngradient   ", gradient_of(op), "\n");
   const auto section = [&](const char* title, const Table& t) {
     if (!t.rows.empty()) text += concat("\n", title, "\n", format == Format::md ? "\n" : "", render(t, format, 2));
   };
@@ -115,6 +115,7 @@ Json json_of(const OpDef& op) {
   return {{"name", op.name},
           {"domain", domain_name(op)},
           {"since", op.since},
+          {"introduced", op.introduced},
           {"doc", op.doc},
           {"source", op.source},
           {"gradient", gradient_of(op)},

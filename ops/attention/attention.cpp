@@ -162,6 +162,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_attention = define({
     .name = "Attention",
     .since = 24,
+    .introduced = 23,
     .doc = "Y = softmax(mask(softcap(scale * Q K^T) + bias)) V per head, without a buffer of size Lq x Lk. Key j is "
            "visible to query i under is_causal iff j <= i + offset, offset = cache length, or nonpad_kv_seqlen - Lq, "
            "or 0. Queries that see no key give zeros. Hq is a multiple of Hkv (grouped queries).",

@@ -12,6 +12,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_greater_or_equal = define({
     .name = "GreaterOrEqual",
     .since = 16,
+    .introduced = 12,
     .doc = "C = A >= B, elementwise with broadcasting. False where either is NaN.",
     .source = "ONNX GreaterOrEqual-16",
     .inputs = {{"A", "T", "any shape"}, {"B", "T", "broadcasts with A"}},

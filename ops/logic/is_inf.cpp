@@ -18,6 +18,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_is_inf = define({
     .name = "IsInf",
     .since = 20,
+    .introduced = 10,
     .doc = "Y = true where X is infinite; each sign may be left out.",
     .source = "ONNX IsInf-20",
     .inputs = {{"X", "T", "any shape"}},

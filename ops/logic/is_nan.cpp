@@ -12,6 +12,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_is_nan = define({
     .name = "IsNaN",
     .since = 20,
+    .introduced = 9,
     .doc = "Y = true where X is not a number.",
     .source = "ONNX IsNaN-20",
     .inputs = {{"X", "T", "any shape"}},

@@ -63,6 +63,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_where = define({
     .name = "Where",
     .since = 16,
+    .introduced = 9,
     .doc = "output = X where condition holds, else Y; all three are broadcast.",
     .source = "ONNX Where-16",
     .inputs = {{"condition", "bool", "any shape"}, {"X", "T", "any shape"}, {"Y", "T", "any shape"}},

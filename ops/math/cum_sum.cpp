@@ -72,6 +72,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_cum_sum = define({
     .name = "CumSum",
     .since = 14,
+    .introduced = 11,
     .doc = "Sums along one axis up to each element. Floats are summed in f64, integers wrap.",
     .source = "ONNX CumSum-14",
     .inputs = {{"x", "T", "rank at least 1"}, {"axis", "T2", "scalar in [-rank, rank)"}},

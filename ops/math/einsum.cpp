@@ -286,6 +286,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_einsum = define({
     .name = "Einsum",
     .since = 12,
+    .introduced = 12,
     .doc = "The sum of products that the equation describes: \"ij,jk->ik\". A label that the result lacks is summed "
            "over, a "
            "label repeated in one term is a diagonal, '...' stands for any axes, aligned at the right and broadcast. "

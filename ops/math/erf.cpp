@@ -29,6 +29,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_erf = define({
     .name = "Erf",
     .since = 13,
+    .introduced = 9,
     .doc = "Y = erf X, the error function, elementwise.",
     .source = "ONNX Erf-13",
     .inputs = {{"input", "T", "any shape"}},

@@ -60,6 +60,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_mod = define({
     .name = "Mod",
     .since = 13,
+    .introduced = 10,
     .doc = "C = the remainder of A / B, elementwise with broadcasting, with the sign of B; with fmod=1 with the sign "
            "of A.",
     .source = "ONNX Mod-13",

@@ -14,6 +14,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_round = define({
     .name = "Round",
     .since = 22,
+    .introduced = 11,
     .doc = "The nearest integer, as a float; halves go to the even one.",
     .source = "ONNX Round-22",
     .inputs = {{"X", "T", "any shape"}},

@@ -12,6 +12,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_sign = define({
     .name = "Sign",
     .since = 13,
+    .introduced = 9,
     .doc = "The sign of each element: -1, 0 or 1. NaN stays NaN.",
     .source = "ONNX Sign-13",
     .inputs = {{"input", "T", "any shape"}},

@@ -57,6 +57,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_gelu = define({
     .name = "Gelu",
     .since = 20,
+    .introduced = 20,
     .doc = "Y = X Phi(X), Phi the normal distribution function, or its tanh approximation.",
     .source = "ONNX Gelu-20; Hendrycks & Gimpel, arXiv 1606.08415",
     .inputs = {{"X", "T", "any shape"}},

@@ -79,6 +79,7 @@ void per_channel(RewriteContext& c) {
 extern constinit const OpDef op_group_normalization = define({
     .name = "GroupNormalization",
     .since = 21,
+    .introduced = 18,
     .doc = "Y = scale * (X - mean) / sqrt(variance + epsilon) + bias, statistics per instance and group of channels.",
     .source = "ONNX GroupNormalization-21; Wu & He 2018, arXiv:1803.08494",
     .inputs = {{"X", "T", "[N x C x D1 x ...]"}, {"scale", "T", "[C]"}, {"bias", "T", "[C]"}},

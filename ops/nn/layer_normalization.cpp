@@ -65,6 +65,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_layer_normalization = define({
     .name = "LayerNormalization",
     .since = 17,
+    .introduced = 1,  // ONNX has it from 17 on; ONNX Runtime's optimiser writes it into models of any version
     .doc = "Y = (X - mean) / sqrt(variance + epsilon) * Scale + B, statistics over the axes from `axis` on. A missing "
            "Scale reads as 1.",
     .source = "ONNX LayerNormalization-17; Ba et al. 2016, arXiv:1607.06450",

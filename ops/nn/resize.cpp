@@ -209,6 +209,7 @@ void adapt_11(RewriteContext& c) {
 extern constinit const OpDef op_resize = define({
     .name = "Resize",
     .since = 19,
+    .introduced = 10,
     .doc = "The input sampled on a finer or coarser grid, along any of its axes. Integers are rounded to nearest.",
     .source = "ONNX Resize-19; Keys, Cubic convolution interpolation, IEEE TASSP 1981",
     .inputs = {{"X", "T1", "any shape"},

@@ -62,6 +62,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_rms_normalization = define({
     .name = "RMSNormalization",
     .since = 23,
+    .introduced = 23,
     .doc = "Y = X / sqrt(mean(X^2) + epsilon) * scale, the mean over the axes from `axis` on.",
     .source = "ONNX RMSNormalization-23; Zhang & Sennrich 2019, arXiv:1910.07467",
     .inputs = {{"X", "T", "any shape of rank >= 1"}, {"scale", "V", "broadcasts to X"}},

@@ -127,6 +127,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_rotary_embedding = define({
     .name = "RotaryEmbedding",
     .since = 23,
+    .introduced = 23,
     .doc =
         "Rotates pairs of features by the angle of their position: (a, b) -> (a cos - b sin, a sin + b cos). Pairs are "
         "(i, i + half), or neighbours when interleaved. Features beyond rotary_embedding_dim pass through.",

@@ -23,6 +23,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_swish = define({
     .name = "Swish",
     .since = 24,
+    .introduced = 24,
     .doc = "Y = X sigmoid(alpha X), elementwise; SiLU when alpha is 1.",
     .source = "ONNX Swish-24; Ramachandran et al., arXiv 1710.05941",
     .inputs = {{"X", "T", "any shape"}},

@@ -17,6 +17,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_cast_like = define({
     .name = "CastLike",
     .since = 24,
+    .introduced = 15,
     .doc = "The elements of the first input as the type of the second, converted as Cast does.",
     .source = "ONNX CastLike-24",
     .inputs = {{"input", "T1", "any shape"}, {"target_type", "T2", "any shape; only its type matters"}},

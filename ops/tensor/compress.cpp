@@ -57,6 +57,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_compress = define({
     .name = "Compress",
     .since = 11,
+    .introduced = 9,
     .doc = "The slices along an axis (elements of the flat input without one) whose condition is true. Slices beyond "
            "the end "
            "of the condition are dropped.",

@@ -25,6 +25,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_constant_of_shape = define({
     .name = "ConstantOfShape",
     .since = 24,
+    .introduced = 9,
     .doc = "A tensor of the given shape with one value everywhere: zero (f32) unless said otherwise.",
     .source = "ONNX ConstantOfShape-24",
     .inputs = {{"input", "i64", "[rank of output]"}},

@@ -26,6 +26,7 @@ std::vector<ValueId> gradient(GradContext& g) { return {g.dout(0)}; }
 extern constinit const OpDef op_expand = define({
     .name = "Expand",
     .since = 13,
+    .introduced = 8,
     .doc = "The input broadcast with a shape. Dims of 1 in the shape keep the input's.",
     .source = "ONNX Expand-13",
     .inputs = {{"input", "T", "any shape"}, {"shape", "i64", "[any rank], broadcasts with the input's"}},

@@ -30,6 +30,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_eye_like = define({
     .name = "EyeLike",
     .since = 22,
+    .introduced = 9,
     .doc = "A matrix of the input's shape with ones on the k-th diagonal and zeros elsewhere.",
     .source = "ONNX EyeLike-22",
     .inputs = {{"input", "T1", "[rows, columns]; only shape and type matter"}},

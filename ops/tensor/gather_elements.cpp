@@ -40,6 +40,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_gather_elements = define({
     .name = "GatherElements",
     .since = 13,
+    .introduced = 11,
     .doc =
         "For every index the element of data at the same place, but along the axis at the index: on axis 0 of three, "
         "output[i][j][k] = data[indices[i][j][k]][j][k].",

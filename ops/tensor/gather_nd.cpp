@@ -72,6 +72,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_gather_nd = define({
     .name = "GatherND",
     .since = 13,
+    .introduced = 11,
     .doc =
         "The slices of data that index tuples (the last axis of indices) name. The first batch_dims axes are shared by "
         "data and indices and walked together.",

@@ -41,6 +41,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_non_zero = define({
     .name = "NonZero",
     .since = 13,
+    .introduced = 9,
     .doc = "The coordinates of the elements that are not zero, in row-major order, one column each.",
     .source = "ONNX NonZero-13",
     .inputs = {{"X", "T", "any shape"}},

@@ -56,6 +56,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_one_hot = define({
     .name = "OneHot",
     .since = 11,
+    .introduced = 9,
     .doc = "A new axis of size depth that holds the on value at the index and the off value elsewhere. Indices outside "
            "[-depth, depth) give off values only.",
     .source = "ONNX OneHot-11",

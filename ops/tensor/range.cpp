@@ -58,6 +58,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_range = define({
     .name = "Range",
     .since = 11,
+    .introduced = 11,
     .doc = "start, start + delta, start + 2 delta, ... up to but not including limit.",
     .source = "ONNX Range-11",
     .inputs = {{"start", "T", "scalar"}, {"limit", "T", "scalar"}, {"delta", "T", "scalar, not 0"}},

@@ -49,6 +49,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_reverse_sequence = define({
     .name = "ReverseSequence",
     .since = 10,
+    .introduced = 10,
     .doc = "The first sequence_lens[b] steps of each sequence b in reverse order, the others as they are.",
     .source = "ONNX ReverseSequence-10",
     .inputs = {{"input", "T", "[times, batches, ...] or [batches, times, ...]"}, {"sequence_lens", "i64", "[batches]"}},

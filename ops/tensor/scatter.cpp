@@ -14,6 +14,7 @@ void expand(RewriteContext& c) {
 extern constinit const OpDef op_scatter = define({
     .name = "Scatter",
     .since = 9,
+    .introduced = 9,
     .doc = "The old name of ScatterElements.",
     .source = "ONNX Scatter-9",
     .inputs = {{"data", "T", "any shape of rank >= 1"},

@@ -56,6 +56,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_scatter_elements = define({
     .name = "ScatterElements",
     .since = 18,
+    .introduced = 11,
     .doc =
         "data with updates written, or combined with what is there, at the places the indices name: on axis 0 of "
         "three, "

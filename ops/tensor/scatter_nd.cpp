@@ -56,6 +56,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_scatter_nd = define({
     .name = "ScatterND",
     .since = 18,
+    .introduced = 11,
     .doc =
         "data with the slices that index tuples (the last axis of indices) name replaced by updates, or combined with "
         "them. Where tuples repeat, updates follow in their order. The gradient for updates that a later one "

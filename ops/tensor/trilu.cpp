@@ -45,6 +45,7 @@ std::vector<ValueId> gradient(GradContext& g) {
 extern constinit const OpDef op_trilu = define({
     .name = "Trilu",
     .since = 14,
+    .introduced = 14,
     .doc = "The upper or lower triangle of each matrix (the last two axes), zeros elsewhere. The k-th diagonal counts "
            "right of "
            "the main one and belongs to both.",

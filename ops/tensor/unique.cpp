@@ -97,6 +97,7 @@ void kernel(const KernelContext& k) {
 extern constinit const OpDef op_unique = define({
     .name = "Unique",
     .since = 11,
+    .introduced = 11,
     .doc = "The distinct slices along an axis (elements of the flat input without one), in ascending order or in the "
            "order "
            "they first appear; where each appears first, which of them every slice is, and how often each appears.",

@@ -37,8 +37,9 @@ void Importer::node(Scope& scope, const NodeProto& proto) {
     scope.build.name_nodes(name, module_path(proto, scope.module, own));
     if (domain.empty() && proto.op_type() == "Constant") return constant_node(scope, proto);
     const OpDef* op = registry_.find(domain, proto.op_type());
-    if (const auto* function = op ? nullptr : functions_.find(proto)) return call(scope, proto, *function, name);
     const auto version = scope.opsets.find(domain);
+    const bool known = op && (version == scope.opsets.end() || version->second >= op->introduced);
+    if (const auto* function = known ? nullptr : functions_.find(proto)) return call(scope, proto, *function, name);
     if (!op) try {
         registry_.at(domain, proto.op_type());
       } catch (Error& e) {
@@ -48,6 +49,8 @@ void Importer::node(Scope& scope, const NodeProto& proto) {
       }
     check(version != scope.opsets.end(), "the model does not say which version of '",
           domain.empty() ? "ai.onnx" : domain, "' it uses");
+    check(known, Code::unsupported, proto.op_type(), " is in ", domain.empty() ? "ai.onnx" : domain, " from version ",
+          op->introduced, " on; the model imports version ", version->second);
     operator_node(scope, proto, *op, name);
   } catch (Error& e) {
     add_frame(e, concat("node '", name, "' (", proto.op_type().substr(0, 256), ")"));

@@ -99,6 +99,7 @@ struct OpDef {
   std::string_view name;
   std::string_view domain = "";  // "" is ai.onnx
   int since = 1;                 // the version of `domain` whose semantics shape, kernel and gradient have
+  int introduced = 1;            // the first version of `domain` that has the operator
   std::string_view doc{}, source{};
   List<Port, 20> inputs{};
   List<Port, 8> outputs{};

@@ -133,6 +133,20 @@ TEST(Structure, older_versions_are_adapted_in_ascending_order) {
   EXPECT_EQ(load_scaled(1, "attribute { name: \"shape\" ints: 2 type: INTS }").nodes.size(), 2u);
 }
 
+TEST(Structure, operators_newer_than_the_imported_version_are_unsupported) {
+  const auto load = [](int version) {
+    return load_text(R"(node { op_type: "Gelu" input: "x" output: "y" })" + x_to_y, "", version);
+  };
+  EXPECT_EQ(load(20).nodes[0].op->name, "Gelu");
+  try {
+    load(13);
+    FAIL() << "Gelu was taken in version 13";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::unsupported);
+    EXPECT_THAT(e.what(), HasSubstr("Gelu is in ai.onnx from version 20 on; the model imports version 13"));
+  }
+}
+
 TEST(Structure, scope_comes_from_metadata_or_the_name) {
   const auto scope = [](const std::string& node) {
     return load_text("node { op_type: \"Relu\" input: \"x\" output: \"y\" " + node + "}" + x_to_y).nodes[0].scope;
