@@ -101,6 +101,7 @@ class PrepareContext {
 // over broadcast axes back to the input's shape and casts, so rules mention none of these. Shapes are concrete.
 class GradContext : public NodeBuilder {
  public:
+  virtual const OpDef& op() const = 0;
   virtual const AttributeReader& attr() const = 0;
   virtual int inputs() const = 0;
   virtual int outputs() const = 0;

@@ -38,6 +38,7 @@ class NodeGradient final : public GradContext {
     return forward_.is_constant(v) ? &forward_.at(v).constant : nullptr;
   }
 
+  const OpDef& op() const override { return *node_.op; }
   const AttributeReader& attr() const override { return attr_; }
   int inputs() const override { return static_cast<int>(node_.in.size()); }
   int outputs() const override { return static_cast<int>(node_.out.size()); }
