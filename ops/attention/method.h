@@ -20,7 +20,6 @@
 
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/geometry.h"
-#include "ops/attention/index_lists.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -29,10 +28,10 @@ namespace tessera {
 struct MethodParameter {
   std::string name;
   AttributeType type = AttributeType::real;  // integer, real, text, integers
-  std::string fallback;                      // as written in YAML, "[4, 4, 4]"; empty: optional without a default
-  double low = -INFINITY, high = INFINITY;   // inclusive, for numbers and each of a list
-  std::vector<std::string> choices;          // of a text
-  std::string doc;                           // in words, with units
+  std::string fallback;  // as written in YAML, "[4, 4, 4]"; empty: optional without a default; or "required"
+  double low = -INFINITY, high = INFINITY;  // inclusive, for numbers and each of a list
+  std::vector<std::string> choices;         // of a text
+  std::string doc;                          // in words, with units
 };
 
 // The parameters of one node, defaults filled in and ranges checked.
@@ -75,6 +74,29 @@ struct SelectTask {
   std::vector<std::vector<std::int32_t>>& lists;
 };
 
+// An input of a full method's own, from 7 on.
+struct MethodInput {
+  std::string name, doc;
+  DTypeSet types = dtypes::floats;
+  bool optional = false;
+};
+
+// The tensors of one call where they lie; views hold elements of `dtype`. lse and dlse: [batch][q_heads][q_len], f64
+// for f64 operands, else f32.
+struct MethodTensors {
+  DType dtype = DType::undefined;
+  AttentionView<const void> q, k, v;
+  AttentionView<const void> gate;     // as y; no data: absent (selectors with a coarse gate)
+  std::vector<const Tensor*> inputs;  // a full method's own inputs, null where absent
+  AttentionView<void> y;              // written by forward, read by backward
+  void* lse = nullptr;                // the same; never null
+  AttentionView<const void> dy;       // from here on: backward only
+  const void* dlse = nullptr;         // null: zeros
+  AttentionView<void> dq, dk, dv;     // overwritten
+  AttentionView<void> dgate;          // overwritten; no data: not wanted
+  std::vector<Tensor*> dinputs;       // gradients of `inputs`, to be overwritten; null where not wanted
+};
+
 struct AttentionMethod {
   std::string name, doc, source, library;  // library: the plugin that brought it, empty for built-in
   int version = 1;                         // of the semantics; the opset import of a saved file
@@ -92,10 +114,10 @@ struct AttentionMethod {
   // no such term.
   bool coarse_gate = false;
 
-  // A full method: names of its inputs from 7 on, and its own forward and backward (null: no gradient).
-  std::vector<std::string> inputs;
-  void (*forward)(const AttentionMethod&, const KernelContext&) = nullptr;
-  void (*backward)(const AttentionMethod&, const KernelContext&) = nullptr;
+  // A full method: inputs of its own, forward and backward (null: no gradient). Views may have any strides.
+  std::vector<MethodInput> inputs;
+  void (*forward)(const AttentionMethod&, const MethodCall&, const MethodTensors&) = nullptr;
+  void (*backward)(const AttentionMethod&, const MethodCall&, const MethodTensors&) = nullptr;
   // Pairs (query, key) that a call computes, before it runs, for predictions; null: from `width`.
   double (*pairs)(const AttentionMethod&, const MethodCall&) = nullptr;
 
@@ -103,14 +125,16 @@ struct AttentionMethod {
 };
 
 // Ports of every method operator. Inputs 0-6 and outputs 0-5 are those of tessera.attention::dense; then come the
-// method's own inputs from 7 on, and as the last input `selection`, which freezes the choice.
+// method's own inputs from 7 on (a selector's `gate`). A selector's last input is `selection`, which freezes its
+// choice.
 //
-// Output 6 and the last input, `selection`: i32 [B, Hq, query tiles, width + largest tile], in each row the key tiles
-// ascending, -1 after the last; then, for each token of the query tile in tiled order, KeepTask::source, -2 beyond the
-// tile. It stands for all the choices of a selector: with it, forward and backward are smooth functions.
+// Output 6 of a selector, and that last input, `selection`: i32 [B, Hq, query tiles, width + largest tile], in each row
+// the key tiles ascending, -1 after the last; then, for each token of the query tile in tiled order,
+// KeepTask::source, -2 beyond the tile. It stands for all the choices of a selector: with it, forward and backward are
+// smooth functions.
 //
-// NAMEGrad: inputs are the forward's, then Y, lse, selection, dY, dlse (optional); outputs dQ, dK, dV, then gradients
-// of the method's own inputs.
+// NAMEGrad: inputs are the forward's without `selection`, then Y, lse, dY, dlse (optional), and a selector's selection;
+// outputs dQ, dK, dV, then gradients of the method's own inputs.
 struct MethodOperators {
   const OpDef* forward;
   const OpDef* backward;
