@@ -1,0 +1,84 @@
+#include "ops/attention/pooling.h"
+
+#include <algorithm>
+
+#include "ops/attention/panel.h"
+#include "runtime/op/parallel.h"
+
+namespace tessera {
+namespace {
+
+constexpr std::int64_t kGrain = 16;  // tiles of one chunk of work
+
+// f(batch, head, tile) for all, in parallel.
+template <class F>
+void for_each_tile(std::int64_t batch, std::int64_t heads, const TokenTiles& tiles, F&& f) {
+  const std::int64_t n = tiles.tiles();
+  run_parallel(batch * heads * n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) f(i / n / heads, i / n % heads, i % n);
+  });
+}
+
+// to[c] = f(to[c], from[c]), in vectors of C; either may be stored in another type.
+template <class C, class To, class From, class F>
+void combine(To* to, const From* from, std::int64_t dim, F&& f) {
+  constexpr int lanes = simd::kLanes<C>;
+  std::int64_t c = 0;
+  for (; c + lanes <= dim; c += lanes)
+    simd::store_as<C>(to + c, simd::Vec<C>(f(simd::load_as<C>(to + c), simd::load_as<C>(from + c))));
+  for (; c < dim; ++c) to[c] = static_cast<To>(f(static_cast<C>(to[c]), static_cast<C>(from[c])));
+}
+
+}  // namespace
+
+template <class T, class C>
+void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads, std::int64_t dim,
+                const TokenTiles& tiles, const std::int32_t* source, C* means) {
+  for_each_tile(batch, heads, tiles, [&](std::int64_t b, std::int64_t h, std::int64_t tile) {
+    const std::int64_t head = b * heads + h;
+    const std::int32_t* const own = source != nullptr ? source + head * tiles.tokens() : nullptr;
+    C* const mean = means + (head * tiles.tiles() + tile) * dim;
+    std::fill_n(mean, dim, C(0));
+    std::int64_t count = 0;
+    for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place) {
+      if (own != nullptr && own[place] != place) continue;
+      combine<C>(mean, x.row(b, h, tiles.order[place]), dim, [](auto sum, auto value) { return sum + value; });
+      ++count;
+    }
+    const C inverse = count > 0 ? C(1) / static_cast<C>(count) : C(0);
+    for (std::int64_t c = 0; c < dim; ++c) mean[c] *= inverse;
+  });
+}
+
+template <class T>
+void add_pooled_gradient(const Compute<T>* dmeans, std::int64_t batch, std::int64_t heads, std::int64_t dim,
+                         const TokenTiles& tiles, AttentionView<T> dx) {
+  using C = Compute<T>;
+  for_each_tile(batch, heads, tiles, [&](std::int64_t b, std::int64_t h, std::int64_t tile) {
+    const C* const from = dmeans + ((b * heads + h) * tiles.tiles() + tile) * dim;
+    const C share = C(1) / static_cast<C>(tiles.size(tile));
+    for (const std::int32_t token : tiles.tokens_of(tile))
+      combine<C>(dx.row(b, h, token), from, dim, [share](auto sum, auto d) { return sum + d * share; });
+  });
+}
+
+template void pool_tiles(AttentionView<const float>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                         const std::int32_t*, float*);
+template void pool_tiles(AttentionView<const double>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                         const std::int32_t*, double*);
+template void pool_tiles(AttentionView<const double>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                         const std::int32_t*, float*);
+template void pool_tiles(AttentionView<const f16>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                         const std::int32_t*, float*);
+template void pool_tiles(AttentionView<const bf16>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                         const std::int32_t*, float*);
+template void add_pooled_gradient(const float*, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                                  AttentionView<float>);
+template void add_pooled_gradient(const double*, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                                  AttentionView<double>);
+template void add_pooled_gradient(const float*, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                                  AttentionView<f16>);
+template void add_pooled_gradient(const float*, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
+                                  AttentionView<bf16>);
+
+}  // namespace tessera

@@ -1,0 +1,76 @@
+#include "ops/attention/token_tiles.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "runtime/base/error.h"
+
+namespace tessera {
+namespace {
+
+using Sizes = std::vector<std::int64_t>;
+
+std::int64_t product(const Sizes& sizes) {
+  std::int64_t n = 1;
+  for (const auto s : sizes) n *= s;
+  return n;
+}
+
+// Moves on to the next index of a box of these sizes, the last axis running fastest.
+void advance(Sizes& index, const Sizes& sizes) {
+  for (std::size_t axis = sizes.size(); axis-- > 0;) {
+    if (++index[axis] < sizes[axis]) return;
+    index[axis] = 0;
+  }
+}
+
+// Where a tile begins on each axis.
+Sizes corner(const TokenTiles& tiles, std::int64_t tile) {
+  Sizes at(tiles.grid.size());
+  for (std::size_t axis = at.size(); axis-- > 0; tile /= tiles.counts[axis])
+    at[axis] = tile % tiles.counts[axis] * tiles.cube[axis];
+  return at;
+}
+
+void check_sizes(std::span<const std::int64_t> grid, std::span<const std::int64_t> cube) {
+  check(!grid.empty() && grid.size() <= 4, "a token grid has 1 to 4 axes, got ", grid.size());
+  check(cube.size() == grid.size(), "a tile of ", cube.size(), " axes for a token grid of ", grid.size());
+  std::int64_t tokens = 1;
+  for (std::size_t axis = 0; axis < grid.size(); ++axis) {
+    check(grid[axis] >= 1, "axis ", axis, " of the token grid has size ", grid[axis]);
+    check(cube[axis] >= 1, "axis ", axis, " of the tile has size ", cube[axis]);
+    check(grid[axis] <= std::numeric_limits<std::int32_t>::max() / tokens, "the token grid has more than 2^31 tokens");
+    tokens *= grid[axis];
+  }
+}
+
+}  // namespace
+
+std::vector<std::int64_t> TokenTiles::extents(std::int64_t tile) const {
+  Sizes sizes = corner(*this, tile);
+  for (std::size_t axis = 0; axis < sizes.size(); ++axis) sizes[axis] = std::min(cube[axis], grid[axis] - sizes[axis]);
+  return sizes;
+}
+
+TokenTiles token_tiles(std::span<const std::int64_t> grid, std::span<const std::int64_t> cube) {
+  check_sizes(grid, cube);
+  TokenTiles tiles;
+  tiles.grid.assign(grid.begin(), grid.end());
+  tiles.cube.assign(cube.begin(), cube.end());
+  for (std::size_t axis = 0; axis < grid.size(); ++axis) tiles.counts.push_back((grid[axis] - 1) / cube[axis] + 1);
+  tiles.order.reserve(static_cast<std::size_t>(product(tiles.grid)));
+  tiles.first.push_back(0);
+  for (std::int64_t tile = 0; tile < product(tiles.counts); ++tile) {
+    const Sizes begin = corner(tiles, tile), sizes = tiles.extents(tile);
+    Sizes inside(sizes.size());
+    for (std::int64_t n = product(sizes); n > 0; --n, advance(inside, sizes)) {
+      std::int64_t token = 0;
+      for (std::size_t axis = 0; axis < sizes.size(); ++axis) token = token * grid[axis] + begin[axis] + inside[axis];
+      tiles.order.push_back(static_cast<std::int32_t>(token));
+    }
+    tiles.first.push_back(static_cast<std::int32_t>(tiles.order.size()));
+  }
+  return tiles;
+}
+
+}  // namespace tessera
