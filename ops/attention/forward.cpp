@@ -132,19 +132,13 @@ void Forward<T>::run_few(std::int64_t task, std::int64_t part) const {
 template <class T>
 void Forward<T>::finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std::int64_t slot, int first_lane) const {
   const std::int64_t v_dim = problem.shape.v_dim;
-  C inverse[lanes]{};
+  C inverse[lanes]{}, log_sum[lanes];
+  state.finish(problem.natural, v_dim, block.count, inverse, log_sum);
   for (int i = 0; i < block.count; ++i) {
-    const C weight = state.weight[i];
-    inverse[i] = C(1) / weight;
-    const C log_sum = state.top[i] * problem.natural + std::log(weight);
     if (chunks > 1) {
-      partial_lse[slot * kTileQueries + first_lane + i] = log_sum;
+      partial_lse[slot * kTileQueries + first_lane + i] = log_sum[i];
     } else if (lse != nullptr) {
-      lse[(block.batch * problem.shape.q_heads + block.heads[i]) * problem.shape.q_len + block.queries[i]] = log_sum;
-    }
-    if (weight == C(0)) {  // no key was visible; acc may hold 0 * NaN
-      inverse[i] = C(0);
-      for (std::int64_t c = 0; c < v_dim; ++c) state.acc[c * lanes + i] = C(0);
+      lse[(block.batch * problem.shape.q_heads + block.heads[i]) * problem.shape.q_len + block.queries[i]] = log_sum[i];
     }
   }
   if (chunks > 1) {

@@ -2,6 +2,8 @@
 // The running softmax of one block of queries over tiles of keys that come in any number and order: dense attention
 // hands it all tiles, a block-sparse one a list. After tiles 1..n, with m the greatest score so far,
 //   weight[i] = sum_j 2^(s_ij - m_i),   acc[c][i] = sum_j 2^(s_ij - m_i) v_jc      (Milakov & Gimelshein 2018).
+#include <cmath>
+
 #include "ops/attention/query_block.h"
 
 namespace tessera::attention {
@@ -25,6 +27,18 @@ struct OnlineSoftmax {
   void add(C* s, int key_count, C unit, Rows<const C> v, std::int64_t v_dim) {
     for (int i = 0; i < vectors; ++i) exponentiate(s + i * simd::kLanes<C>, key_count, unit, i * simd::kLanes<C>);
     tile_accumulate<C>(v, key_count, v_dim, {s, lanes}, vectors, alpha, {acc, lanes});
+  }
+
+  // After the last tile, for the first `count` queries: what acc is to be multiplied by, and lse; `natural` logarithms
+  // per score unit. A query that has seen no key gets 0 and -inf.
+  void finish(C natural, std::int64_t v_dim, int count, C* factor, C* lse) {
+    for (int i = 0; i < count; ++i) {
+      lse[i] = top[i] * natural + std::log(weight[i]);
+      factor[i] = C(1) / weight[i];
+      if (weight[i] != C(0)) continue;
+      factor[i] = C(0);
+      for (std::int64_t c = 0; c < v_dim; ++c) acc[c * lanes + i] = C(0);  // it may hold 0 * NaN
+    }
   }
 
  private:

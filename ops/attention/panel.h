@@ -58,18 +58,20 @@ std::int64_t copy_pitch(std::int64_t dim) {
   return ((dim + line - 1) / line | 1) * line;
 }
 
+template <class C, class S>
+void copy_row(const S* from, std::int64_t dim, C* to) {
+  constexpr int lanes = simd::kLanes<C>;
+  std::int64_t c = 0;
+  for (; c + lanes <= dim; c += lanes) simd::store<C>(to + c, simd::load_as<C>(from + c));
+  for (; c < dim; ++c) to[c] = static_cast<C>(from[c]);
+}
+
 // The rows of a tile as C: in place where the storage type is C, else converted into `copy`, of pitch copy_pitch.
 template <class C, class S>
 Rows<const C> rows_as(const S* rows, std::ptrdiff_t stride, int count, std::int64_t dim, C* copy) {
   if constexpr (std::is_same_v<C, S>) return {rows, stride};
-  constexpr int lanes = simd::kLanes<C>;
   const std::int64_t pitch = copy_pitch<C>(dim);
-  for (int j = 0; j < count; ++j, rows += stride) {
-    C* const to = copy + j * pitch;
-    std::int64_t c = 0;
-    for (; c + lanes <= dim; c += lanes) simd::store<C>(to + c, simd::load_as<C>(rows + c));
-    for (; c < dim; ++c) to[c] = static_cast<C>(rows[c]);
-  }
+  for (int j = 0; j < count; ++j) copy_row<C>(rows + j * stride, dim, copy + j * pitch);
   return {copy, static_cast<std::ptrdiff_t>(pitch)};
 }
 
