@@ -1,0 +1,137 @@
+// Block-sparse attention against its definition in f64 (dense attention under a mask).
+#include "ops/attention/block_sparse.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/support/attention_case.h"
+#include "tests/support/block_sparse_case.h"
+#include "tests/support/threads.h"
+
+namespace tessera {
+namespace {
+
+template <class T>
+constexpr double rounding = std::is_same_v<T, float>    ? 3e-6
+                            : std::is_same_v<T, double> ? 1e-12
+                            : std::is_same_v<T, f16>    ? 1e-3
+                                                        : 8e-3;
+
+double strictness(const BlockSparseCase& c) { return c.amplitude >= 16 ? 30 : c.amplitude >= 4 ? 4 : 1; }
+
+template <class T>
+void expect_reference(const BlockSparseData& data) {
+  const auto& s = data.reference.shape;
+  BlockSparseOperands<T> x(data);
+  x.forward();
+  const double allowed = rounding<T> * strictness(data.c);
+  EXPECT_LE(largest_error(x.plain(x.y, s.q_heads, s.q_len, s.v_dim), data.y), allowed) << data.c;
+  EXPECT_LE(largest_error({x.lse.begin(), x.lse.end()}, data.lse), allowed) << data.c;
+}
+
+void expect_reference(const BlockSparseCase& c) {
+  const BlockSparseData data(c);
+  expect_reference<float>(data);
+  expect_reference<double>(data);
+  if (c.amplitude >= 4) return;  // scores of 100 are no numbers for 16 bits
+  expect_reference<f16>(data);
+  expect_reference<bf16>(data);
+}
+
+TEST(BlockSparse, cubes_of_a_ragged_grid) {
+  for (const bool rows_first : {false, true}) {
+    for (const bool sources : {false, true}) {
+      expect_reference({.batch = 2,
+                        .q_heads = 4,
+                        .kv_heads = 2,
+                        .q_grid = {5, 6, 7},
+                        .q_cube = {4, 4, 4},
+                        .k_grid = {5, 6, 7},
+                        .k_cube = {4, 4, 4},
+                        .rows_first = rows_first,
+                        .sources = sources});
+    }
+  }
+}
+
+TEST(BlockSparse, head_sizes) {
+  for (const std::int64_t d : {1, 5, 16, 31, 64, 100, 128}) {
+    expect_reference(
+        {.qk_dim = d, .v_dim = 24, .q_grid = {6, 9}, .q_cube = {3, 4}, .k_grid = {8, 9}, .k_cube = {4, 4}});
+    expect_reference(
+        {.qk_dim = 24, .v_dim = d, .q_grid = {6, 9}, .q_cube = {3, 4}, .k_grid = {8, 9}, .k_cube = {4, 4}});
+  }
+}
+
+TEST(BlockSparse, tiles_of_any_size) {
+  for (const std::int64_t n : {1, 3, 16, 31, 32, 33, 48, 64, 96, 97, 128, 150, 193, 500}) {
+    expect_reference(
+        {.q_heads = 2, .q_grid = {270}, .q_cube = {n}, .k_grid = {150}, .k_cube = {20}, .sources = n % 2 == 0});
+    expect_reference({.q_heads = 2, .q_grid = {70}, .q_cube = {20}, .k_grid = {300}, .k_cube = {n}});
+  }
+}
+
+TEST(BlockSparse, densities) {
+  for (const double density : {0.0, 0.05, 0.5, 0.9, 1.0})
+    expect_reference(
+        {.q_heads = 2, .q_grid = {9, 20}, .q_cube = {4, 4}, .k_grid = {16, 20}, .k_cube = {4, 8}, .density = density});
+}
+
+TEST(BlockSparse, large_scores) {
+  for (const double a : {1.0, 4.0, 16.0})
+    expect_reference({.q_heads = 2,
+                      .qk_dim = 64,
+                      .v_dim = 64,
+                      .q_grid = {4, 6, 7},
+                      .q_cube = {4, 4, 4},
+                      .k_grid = {4, 6, 7},
+                      .k_cube = {4, 4, 4},
+                      .amplitude = a,
+                      .sources = true});
+}
+
+template <class T>
+bool same(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+template <class T>
+void expect_same_bits(const BlockSparseData& data) {
+  BlockSparseOperands<T> one(data), many(data);
+  with_threads(1, [&] { one.forward(); });
+  for (const int threads : {2, 8}) {
+    with_threads(threads, [&] { many.forward(); });
+    EXPECT_TRUE(same(one.y, many.y)) << data.c;
+    EXPECT_TRUE(same(one.lse, many.lse)) << data.c;
+  }
+}
+
+TEST(BlockSparse, threads_change_no_bit) {
+  const BlockSparseData data({.batch = 2,
+                              .q_heads = 4,
+                              .kv_heads = 2,
+                              .q_grid = {5, 6, 7},
+                              .q_cube = {4, 4, 4},
+                              .k_grid = {300},
+                              .k_cube = {20},
+                              .sources = true});
+  expect_same_bits<float>(data);
+  expect_same_bits<double>(data);
+  expect_same_bits<f16>(data);
+  expect_same_bits<bf16>(data);
+}
+
+TEST(BlockSparse, pairs) {
+  const TokenTiles queries = token_tiles(std::vector<std::int64_t>{5}, std::vector<std::int64_t>{3}),
+                   keys = token_tiles(std::vector<std::int64_t>{7}, std::vector<std::int64_t>{4});
+  const AttentionShape shape{1, 2, 1, 5, 7, 1, 1};
+  const BlockLists lists{2, 2, {0, 1, 3, 4, 4}, {1, 0, 1, 0}};
+  EXPECT_THAT(pairs_computed(shape, queries, keys, lists, nullptr), testing::ElementsAre(3 * 3 + 2 * 7, 3 * 4));
+  const std::int32_t source[] = {1, 1, -1, 3, 3, 0, 1, 2, 3, 4};
+  EXPECT_THAT(pairs_computed(shape, queries, keys, lists, source), testing::ElementsAre(3 + 7, 3 * 4));
+}
+
+}  // namespace
+}  // namespace tessera
