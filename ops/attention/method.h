@@ -34,13 +34,21 @@ struct MethodParameter {
   std::string doc;                          // in words, with units
 };
 
+// The value that `text`, as written in YAML, has for this parameter; true and false are 1 and 0. Errors: bad_input when
+// it is none, or out of range.
+Attribute parse_parameter(const MethodParameter& parameter, std::string_view text);
+// Refuses values of another type (an integer will do for a real), out of range or among no choices: Error(bad_input).
+void check_parameter(const MethodParameter& parameter, const Attribute& value);
+
 // The parameters of one node, defaults filled in and ranges checked.
 class MethodParameters {
  public:
-  // Errors: bad_input for a wrong type or a value out of range, naming the parameter.
+  // Attributes that the schema does not name are left alone. Errors: bad_input for a wrong type, a value out of range
+  // or one that is required and missing, naming the parameter.
   MethodParameters(const std::vector<MethodParameter>& schema, const Attributes& given);
   bool has(std::string_view name) const { return values_.find(name) != values_.end(); }
-  double real(std::string_view name) const;  // also of an integer
+  // Also of an integer. Of an f32, the shortest decimal that it stands for: 0.9, not 0.89999998.
+  double real(std::string_view name) const;
   std::int64_t integer(std::string_view name) const;
   const std::string& text(std::string_view name) const;
   const std::vector<std::int64_t>& integers(std::string_view name) const;
@@ -118,10 +126,12 @@ struct AttentionMethod {
   std::vector<MethodInput> inputs;
   void (*forward)(const AttentionMethod&, const MethodCall&, const MethodTensors&) = nullptr;
   void (*backward)(const AttentionMethod&, const MethodCall&, const MethodTensors&) = nullptr;
-  // Pairs (query, key) that a call computes, before it runs, for predictions; null: from `width`.
+  // Pairs (query, key) that a call computes over all batch entries and heads, before it runs, for predictions; null:
+  // from `width`.
   double (*pairs)(const AttentionMethod&, const MethodCall&) = nullptr;
 
-  const void* user = nullptr;  // the plugin's own table
+  std::vector<std::string> examples;  // of the forward operator, as OpDef::examples
+  const void* user = nullptr;         // the plugin's own table
 };
 
 // Ports of every method operator. Inputs 0-6 and outputs 0-5 are those of tessera.attention::dense; then come the

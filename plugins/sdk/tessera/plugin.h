@@ -220,6 +220,7 @@ typedef struct tsr_method {
   /* Pairs (query, key) a call computes, for predictions; NULL: from width. */
   double (*pairs)(const tsr_host*, tsr_call*, const tsr_attention*);
   const char* readme; /* shown by `tessera plugins info`, plain text; NULL: only doc */
+  const char* const* examples; /* as tsr_op's, of the method's operator; NULL-terminated, or NULL */
 } tsr_method;
 
 typedef struct tsr_plugin {
