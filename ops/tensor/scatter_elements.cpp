@@ -1,6 +1,7 @@
 #include "ops/element_rows.h"
 #include "ops/fill.h"
 #include "ops/scatter.h"
+#include "ops/scatter_gradient.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -41,14 +42,14 @@ void kernel(const KernelContext& k) {
 }
 
 std::vector<ValueId> gradient(GradContext& g) {
-  const auto reduction = g.attr().text("reduction");
-  const std::int64_t axis = g.attr().integer("axis");
-  if (reduction != "none" && reduction != "add") return gradient_missing(g);
-  ValueId data = g.dout(0);  // where nothing was overwritten
-  if (reduction == "none" && g.needs(0))
-    data = g.node("ScatterElements", {g.dout(0), g.in(1), zeros_like(g, g.in(2))}, {{"axis", axis}});
-  const ValueId updates = g.needs(2) ? g.node("GatherElements", {g.dout(0), g.in(1)}, {{"axis", axis}}) : ValueId::none;
-  return {data, ValueId::none, updates};
+  const Attribute axis = g.attr().integer("axis");
+  return scatter_gradient(g, {[&](ValueId data, ValueId updates, const char* reduction) {
+                                return g.node("ScatterElements", {data, g.in(1), updates},
+                                              {{"axis", axis}, {"reduction", std::string(reduction)}});
+                              },
+                              [&](ValueId x) {
+                                return g.node("GatherElements", {x, g.in(1)}, {{"axis", axis}});
+                              }});
 }
 
 }  // namespace
@@ -78,6 +79,8 @@ extern constinit const OpDef op_scatter_elements = define({
                  "{{1, 2}, {3, 4}}; i64{{-1, 0}}; {{5, 6}} -> {{1, 6}, {5, 4}}",
                  "{1, 2, 3}; i64{1, 1}; {10, 20}; reduction=\"add\" -> {1, 32, 3}",
                  "i32{1, 2, 3}; i32{1, 1}; i32{10, 20}; reduction=\"mul\" -> i32{1, 400, 3}",
+                 "{2, 3, 0}; i64{1, 1, 2, 0}; {4, 0.5, 5, 0}; reduction=\"mul\" -> {0, 6, 0}",
+                 "{1, 2, 3}; i64{0, 0, 2}; {2, 5, 1}; reduction=\"max\" -> {5, 2, 3}",
                  "i64{1, 2, 3}; i64{0, 2}; i64{2, 2}; reduction=\"max\" -> i64{2, 2, 3}",
                  "i64{1, 2, 3}; i64{0, 2}; i64{2, 2}; reduction=\"min\" -> i64{1, 2, 2}",
                  "i64{1}; i64[0]{}; i64[0]{} -> i64{1}"},

@@ -1,6 +1,7 @@
 #include "ops/fill.h"
 #include "ops/index.h"
 #include "ops/scatter.h"
+#include "ops/scatter_gradient.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -44,11 +45,13 @@ void kernel(const KernelContext& k) {
 }
 
 std::vector<ValueId> gradient(GradContext& g) {
-  const auto reduction = g.attr().text("reduction");
-  if (reduction != "none" && reduction != "add") return gradient_missing(g);
-  ValueId data = g.dout(0);  // where nothing was overwritten
-  if (reduction == "none" && g.needs(0)) data = g.node("ScatterND", {g.dout(0), g.in(1), zeros_like(g, g.in(2))});
-  return {data, ValueId::none, g.needs(2) ? g.node("GatherND", {g.dout(0), g.in(1)}) : ValueId::none};
+  return scatter_gradient(
+      g, {[&](ValueId data, ValueId updates, const char* reduction) {
+            return g.node("ScatterND", {data, g.in(1), updates}, {{"reduction", std::string(reduction)}});
+          },
+          [&](ValueId x) {
+            return g.node("GatherND", {x, g.in(1)});
+          }});
 }
 
 }  // namespace
@@ -78,7 +81,9 @@ extern constinit const OpDef op_scatter_nd = define({
                  "{{1, 2}, {3, 4}}; i64{{0}, {0}}; {{5, 6}, {7, 8}}; reduction=\"add\" -> {{13, 16}, {3, 4}}",
                  "i32{1, 2}; i64{{1}, {1}}; i32{3, 4}; reduction=\"mul\" -> i32{1, 24}",
                  "i32{1, 2}; i64{{0}, {1}}; i32{3, 0}; reduction=\"max\" -> i32{3, 2}",
-                 "i32{1, 2}; i64{{0}, {1}}; i32{3, 0}; reduction=\"min\" -> i32{1, 0}"},
+                 "i32{1, 2}; i64{{0}, {1}}; i32{3, 0}; reduction=\"min\" -> i32{1, 0}",
+                 "{{1, 2}, {3, 4}}; i64{{0}, {0}}; {{2, 0}, {3, 5}}; reduction=\"mul\" -> {{6, 0}, {3, 4}}",
+                 "{{1, 2}, {3, 4}}; i64{{0}, {1}}; {{0.5, 7}, {6, 0}}; reduction=\"min\" -> {{0.5, 2}, {3, 0}}"},
 });
 
 }  // namespace tessera
