@@ -159,15 +159,8 @@ bool Backward<T>::differentiate(const Work& work, const Tile& tile, int b, std::
   tile_scores<C>(v, key_count, {tile.dy_panel + first * shape.v_dim, lanes}, block.vectors, shape.v_dim, C(1), ds);
   const bool plain = out.dbias == nullptr && tanh == nullptr;  // then scale can be applied in the same pass
   const C gain = plain ? scale : C(1);
-  for (int lane = 0; lane < block.vectors * vector; lane += vector) {
-    const V shift = simd::load(tile.shift + first + lane), norm = simd::load(tile.norm + first + lane);
-    const V delta = simd::load(tile.delta + first + lane);
-    for (int j = 0; j < key_count; ++j) {
-      const V prob = simd::exp2<C>((simd::load(p.row(j) + lane) - shift) * problem.unit) * norm;
-      simd::store<C>(p.row(j) + lane, prob);
-      simd::store<C>(ds.row(j) + lane, prob * (simd::load(ds.row(j) + lane) - delta) * gain);
-    }
-  }
+  score_gradients(p, ds, key_count, block.vectors, tile.shift + first, tile.norm + first, tile.delta + first,
+                  problem.unit, gain);
   if (out.dbias != nullptr) add_dbias(block, key0, key_count, {ds.data, ds.stride});
   for (int j = 0; j < key_count && !plain; ++j) {
     for (int lane = 0; lane < block.vectors * vector; lane += vector) {

@@ -1,14 +1,10 @@
 #pragma once
 // A tile of queries as the backward pass needs it: rows and panels of q and dy, and per query what turns scores into
-// probabilities and gradients,  p = 2^((s - shift) unit) norm,  delta = dy . y - dlse.
-#include <cmath>
-
+// probabilities and gradients (score_gradients.h).
 #include "ops/attention/online_softmax.h"
+#include "ops/attention/score_gradients.h"
 
 namespace tessera::attention {
-
-// Beyond this size an lse is too coarse to recompute probabilities from (rows of -1e9): statistics are redone.
-inline constexpr double kCoarse = 1024;
 
 // Row of [batch, q_heads, q_len].
 inline std::int64_t flat_row(const AttentionShape& shape, std::int64_t batch, std::int64_t head, std::int64_t query) {
@@ -92,21 +88,13 @@ struct QueryTile {
     const std::int64_t batch = from.batch, head = from.heads[lane], query = from.queries[lane];
     const T *q_in = problem.q.row(batch, head, query), *dy_in = dy.row(batch, head, query),
             *y_in = y.row(batch, head, query);
-    C *const q = q_rows + row * q_pitch, *const copy = dy_rows + row * v_pitch;
-    for (std::int64_t c = 0; c < q_pitch; ++c) q[c] = c < shape.qk_dim ? static_cast<C>(q_in[c]) : C(0);
-    C partial[vector]{};
-    for (std::int64_t c = 0; c < v_pitch; ++c) {
-      copy[c] = c < shape.v_dim ? static_cast<C>(dy_in[c]) : C(0);
-      if (c < shape.v_dim) partial[c % vector] += copy[c] * static_cast<C>(y_in[c]);
-    }
-    C sum = 0;
-    for (const C x : partial) sum += x;
+    copy_padded(q_in, shape.qk_dim, q_pitch, q_rows + row * q_pitch);
+    copy_padded(dy_in, shape.v_dim, v_pitch, dy_rows + row * v_pitch);
     const std::int64_t at = flat_row(shape, batch, head, query);
-    delta[row] = dlse != nullptr ? sum - dlse[at] : sum;
+    delta[row] = dot(dy_rows + row * v_pitch, y_in, shape.v_dim) - (dlse != nullptr ? dlse[at] : C(0));
     norm[row] = C(1);
-    // No visible key: -inf - inf gives p = 0.
-    shift[row] = std::isinf(lse[at]) && lse[at] < 0 ? -lse[at] : lse[at] / problem.natural;
-    coarse = coarse || (std::isfinite(lse[at]) && std::abs(lse[at]) > C(kCoarse));
+    shift[row] = probability_shift(lse[at], problem.natural);
+    coarse = coarse || coarse_lse(lse[at]);
   }
 };
 
