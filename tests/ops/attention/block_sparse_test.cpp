@@ -29,6 +29,11 @@ void expect_reference(const BlockSparseData& data) {
   const double allowed = rounding<T> * strictness(data.c);
   EXPECT_LE(largest_error(x.plain(x.y, s.q_heads, s.q_len, s.v_dim), data.y), allowed) << data.c;
   EXPECT_LE(largest_error({x.lse.begin(), x.lse.end()}, data.lse), allowed) << data.c;
+  x.backward();
+  EXPECT_LE(largest_error(x.plain(x.dq, s.q_heads, s.q_len, s.qk_dim), data.reference.dq, 0.5), 4 * allowed) << data.c;
+  EXPECT_LE(largest_error(x.plain(x.dk, s.kv_heads, s.kv_len, s.qk_dim), data.reference.dk, 0.5), 4 * allowed)
+      << data.c;
+  EXPECT_LE(largest_error(x.plain(x.dv, s.kv_heads, s.kv_len, s.v_dim), data.reference.dv), 4 * allowed) << data.c;
 }
 
 void expect_reference(const BlockSparseCase& c) {
@@ -100,11 +105,11 @@ bool same(const std::vector<T>& a, const std::vector<T>& b) {
 template <class T>
 void expect_same_bits(const BlockSparseData& data) {
   BlockSparseOperands<T> one(data), many(data);
-  with_threads(1, [&] { one.forward(); });
+  with_threads(1, [&] { one.forward(), one.backward(); });
   for (const int threads : {2, 8}) {
-    with_threads(threads, [&] { many.forward(); });
-    EXPECT_TRUE(same(one.y, many.y)) << data.c;
-    EXPECT_TRUE(same(one.lse, many.lse)) << data.c;
+    with_threads(threads, [&] { many.forward(), many.backward(); });
+    EXPECT_TRUE(same(one.y, many.y) && same(one.lse, many.lse)) << data.c;
+    EXPECT_TRUE(same(one.dq, many.dq) && same(one.dk, many.dk) && same(one.dv, many.dv)) << data.c;
   }
 }
 
@@ -114,7 +119,7 @@ TEST(BlockSparse, threads_change_no_bit) {
                               .kv_heads = 2,
                               .q_grid = {5, 6, 7},
                               .q_cube = {4, 4, 4},
-                              .k_grid = {300},
+                              .k_grid = {1300},  // several chunks of keys
                               .k_cube = {20},
                               .sources = true});
   expect_same_bits<float>(data);
