@@ -6,7 +6,9 @@
  * 3. Strings and tables live as long as the library; libraries are never unloaded. Memory belongs to the host: pointers
  *    a function is given are valid during the call.
  * 4. Functions return 0 on success; on failure they call host->fail with the local fact and return what it returns. The
- *    host adds the node, the model and the plugin's name. No exception may leave a function (plugin.hpp catches them).
+ *    host adds the node, the model and the plugin's name. A failure of a function of the host (an unknown parameter, a
+ *    stopped run) is remembered: it is reported whatever the plugin returns. No exception may leave a function
+ *    (plugin.hpp catches them).
  * 5. Functions may be called from several threads at once. A plugin starts no threads of its own: it calls
  *    host->parallel, or, when it brings a threaded library, takes a lease with host->lease_threads first.
  * 6. Element types are numbers of onnx.TensorProto.DataType: 1 f32, 2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 9 bool,
@@ -105,7 +107,7 @@ typedef struct tsr_host {
    * gradients: 0 dQ, 1 dK, 2 dV, then one per own input). */
   tsr_tensor (*input)(const tsr_call*, uint32_t index);
   tsr_tensor (*output)(tsr_call*, uint32_t index);
-  /* In a shape rule. */
+  /* In a shape rule. dtype 0: as the table says. */
   int32_t (*set_output)(tsr_call*, uint32_t index, uint32_t dtype, const int64_t* dims, uint32_t rank);
 
   /* Attributes of an operator's node, parameters of a method; defaults are filled in. given: 1 when there is a value.
@@ -145,16 +147,18 @@ typedef struct tsr_host {
   int32_t (*merge_by_lse)(tsr_call*, const tsr_attention*, const tsr_view* y, void* lse, const tsr_view* other,
                           const void* other_lse);
 
-  /* In a gradient rule: appends a node to the gradient graph. `op` is "Mul" or "domain::Name"; in: handles of values, 0
-   * for absent; attributes as text, "axis=1; alpha=0.5", or NULL. Returns the handle of output 0, the following outputs
-   * have the following handles; 0 after a failure. */
+  /* In a gradient rule, where `input` and `output` give types and dims: appends a node to the gradient graph. `op` is
+   * "Mul" or "domain::Name"; in: handles of values, 0 for absent; attributes as text, "axis=1; alpha=0.5", or NULL.
+   * Returns the handle of output 0, the following outputs have the following handles; 0 after a failure. */
   int64_t (*grad_node)(tsr_call*, const char* op, const int64_t* in, uint32_t inputs, const char* attributes,
                        uint32_t outputs);
-  int64_t (*grad_input)(tsr_call*, uint32_t index);              /* handle of the node's input */
-  int64_t (*grad_output)(tsr_call*, uint32_t index);             /* of its output */
-  int64_t (*grad_dout)(tsr_call*, uint32_t index);               /* of the gradient of its output */
-  int64_t (*grad_constant)(tsr_call*, double value);             /* a scalar of the type of input 0 */
-  int32_t (*set_grad)(tsr_call*, uint32_t index, int64_t value); /* the gradient of input `index` */
+  int64_t (*grad_input)(tsr_call*, uint32_t index);                   /* handle of the node's input */
+  int64_t (*grad_output)(tsr_call*, uint32_t index);                  /* of its output */
+  int64_t (*grad_dout)(tsr_call*, uint32_t index);                    /* of the gradient of its output */
+  int64_t (*grad_constant)(tsr_call*, double value);                  /* a scalar of the type of input 0 */
+  int64_t (*grad_integers)(tsr_call*, const int64_t*, int64_t count); /* an i64 vector: axes, shapes */
+  int32_t (*grad_needed)(const tsr_call*, uint32_t index);            /* 1: the gradient of that input is wanted */
+  int32_t (*set_grad)(tsr_call*, uint32_t index, int64_t value);      /* the gradient of input `index` */
 
   /* Appended fields go here. */
 } tsr_host;
@@ -181,22 +185,28 @@ typedef struct tsr_parameter {
 typedef struct tsr_port {
   uint32_t size, flags;
   const char* name;
-  const char* types; /* "f32|f64", element types that the kernel takes, or "=X": that of input X */
-  const char* doc;   /* shape and meaning in words */
+  const char*
+      types;       /* "f32|f64", element types that the kernel takes, or "=X": that of input X. Outputs: one, or "=X" */
+  const char* doc; /* shape and meaning in words */
 } tsr_port;
 
+/* Flags of an operator. */
+#define TSR_POINTWISE 1u   /* each output element depends on the inputs' elements at the same place only */
+#define TSR_MAKES_NAN 2u   /* NaN may come of finite inputs (roots, logarithms); without it that is a fault */
+#define TSR_NO_GRADIENT 4u /* there is none: integers, piecewise constant outputs */
 typedef struct tsr_op {
   uint32_t size, since; /* version of the domain whose semantics this has */
   const char *name, *domain, *doc, *source;
   const tsr_port *inputs, *outputs;
   uint32_t input_count, output_count;
   const tsr_parameter* attributes;
-  uint32_t attribute_count, pointwise; /* pointwise 1: each element depends on the inputs at the same place only */
-  tsr_function shape;                  /* sets every output; sees types and dims only */
-  tsr_function kernel;                 /* outputs are allocated */
-  tsr_function gradient;               /* NULL: there is none, and asking for it is an error */
+  uint32_t attribute_count, flags;
+  tsr_function shape;    /* sets every output; sees types and dims only */
+  tsr_function kernel;   /* outputs are allocated */
+  tsr_function gradient; /* NULL without TSR_NO_GRADIENT: not written; asking for it is an error */
   double (*flops)(const tsr_host*, tsr_call*); /* NULL: one per output element */
-  const char* const* examples; /* "{1, 2} -> {3}": documentation and self-test; NULL-terminated, or NULL */
+  const char* const* examples;                 /* "{1, 2}; axis=0 -> {3}": documentation and self-test */
+  uint32_t example_count, reserved;
 } tsr_op;
 
 typedef struct tsr_method {
@@ -233,6 +243,9 @@ typedef struct tsr_plugin {
 } tsr_plugin;
 
 typedef const tsr_plugin* (*tsr_plugin_entry_function)(void);
+
+/* The one symbol, for the plugin to define. */
+__attribute__((visibility("default"))) const tsr_plugin* tsr_plugin_entry(void);
 
 #ifdef __cplusplus
 }
