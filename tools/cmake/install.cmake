@@ -10,7 +10,7 @@ target_include_directories(tessera INTERFACE $<INSTALL_INTERFACE:include> $<INST
 target_compile_features(tessera INTERFACE cxx_std_20)
 set_target_properties(tessera PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
 
-install(TARGETS tessera EXPORT tesseraTargets)
+install(TARGETS tessera tessera_plugin_sdk EXPORT tesseraTargets)
 install(TARGETS tessera_runner)
 # Headers include one another as "runtime/...", so they keep their places below include/tessera.
 set(PUBLIC_HEADERS base/error.h base/inline_vector.h tensor/half.h tensor/dtype.h tensor/shape.h tensor/dim.h
@@ -21,10 +21,13 @@ foreach(HEADER ${PUBLIC_HEADERS})
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/runtime/session/session.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tessera)
 
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/sdk/tessera DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
 install(EXPORT tesseraTargets NAMESPACE tessera:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tessera)
 configure_package_config_file(${PROJECT_SOURCE_DIR}/tools/cmake/tesseraConfig.cmake.in
                               ${PROJECT_BINARY_DIR}/tesseraConfig.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tessera)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/tesseraConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/tesseraConfig.cmake ${PROJECT_BINARY_DIR}/tesseraConfigVersion.cmake
+              ${PROJECT_SOURCE_DIR}/tools/cmake/tesseraPlugin.cmake ${PROJECT_SOURCE_DIR}/tools/cmake/plugin.map
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tessera)
