@@ -24,12 +24,10 @@ void advance(Sizes& index, const Sizes& sizes) {
   }
 }
 
-// Where a tile begins on each axis.
-Sizes corner(const TokenTiles& tiles, std::int64_t tile) {
-  Sizes at(tiles.grid.size());
-  for (std::size_t axis = at.size(); axis-- > 0; tile /= tiles.counts[axis])
-    at[axis] = tile % tiles.counts[axis] * tiles.cube[axis];
-  return at;
+// Sizes of the tile with these indices, clipped.
+void clip(const Sizes& index, const TokenTiles& tiles, Sizes& sizes) {
+  for (std::size_t axis = 0; axis < index.size(); ++axis)
+    sizes[axis] = std::min(tiles.cube[axis], tiles.grid[axis] - index[axis] * tiles.cube[axis]);
 }
 
 void check_sizes(std::span<const std::int64_t> grid, std::span<const std::int64_t> cube) {
@@ -47,8 +45,9 @@ void check_sizes(std::span<const std::int64_t> grid, std::span<const std::int64_
 }  // namespace
 
 std::vector<std::int64_t> TokenTiles::extents(std::int64_t tile) const {
-  Sizes sizes = corner(*this, tile);
-  for (std::size_t axis = 0; axis < sizes.size(); ++axis) sizes[axis] = std::min(cube[axis], grid[axis] - sizes[axis]);
+  Sizes index(grid.size()), sizes(grid.size());
+  for (std::size_t axis = index.size(); axis-- > 0; tile /= counts[axis]) index[axis] = tile % counts[axis];
+  clip(index, *this, sizes);
   return sizes;
 }
 
@@ -58,14 +57,17 @@ TokenTiles token_tiles(std::span<const std::int64_t> grid, std::span<const std::
   tiles.grid.assign(grid.begin(), grid.end());
   tiles.cube.assign(cube.begin(), cube.end());
   for (std::size_t axis = 0; axis < grid.size(); ++axis) tiles.counts.push_back((grid[axis] - 1) / cube[axis] + 1);
-  tiles.order.reserve(static_cast<std::size_t>(product(tiles.grid)));
+  const std::int64_t tokens = product(tiles.grid), n = product(tiles.counts);
+  tiles.order.reserve(static_cast<std::size_t>(tokens));
+  tiles.first.reserve(static_cast<std::size_t>(n) + 1);
   tiles.first.push_back(0);
-  for (std::int64_t tile = 0; tile < product(tiles.counts); ++tile) {
-    const Sizes begin = corner(tiles, tile), sizes = tiles.extents(tile);
-    Sizes inside(sizes.size());
-    for (std::int64_t n = product(sizes); n > 0; --n, advance(inside, sizes)) {
+  Sizes index(grid.size()), sizes(grid.size()), inside(grid.size());
+  for (std::int64_t tile = 0; tile < n; ++tile, advance(index, tiles.counts)) {
+    clip(index, tiles, sizes);
+    for (std::int64_t left = product(sizes); left > 0; --left, advance(inside, sizes)) {
       std::int64_t token = 0;
-      for (std::size_t axis = 0; axis < sizes.size(); ++axis) token = token * grid[axis] + begin[axis] + inside[axis];
+      for (std::size_t axis = 0; axis < grid.size(); ++axis)
+        token = token * grid[axis] + index[axis] * cube[axis] + inside[axis];
       tiles.order.push_back(static_cast<std::int32_t>(token));
     }
     tiles.first.push_back(static_cast<std::int32_t>(tiles.order.size()));
