@@ -1,19 +1,24 @@
 #include <cstring>
+#include <optional>
 
-#include "ops/attention/geometry.h"
+#include "ops/attention/hidden_keys.h"
+#include "runtime/op/parallel.h"
+#include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace {
 
 namespace at = attention_input;
-constexpr int in_y = 7, in_lse = 8, in_dy = 9, in_dlse = 10;
+constexpr int in_y = 7, in_lse = 8, in_dy = 9, in_dlse = 10, in_dpresent_key = 11, in_dpresent_value = 12;
 
 void shape(ShapeContext& c) {
   const auto g = attention_geometry(c);
-  check(c.in(in_y) == g.y_shape() && c.in(in_dy) == g.y_shape(), "Y ", c.in(in_y), " and dY ", c.in(in_dy), " must be ",
-        g.y_shape());
+  check(c.in(in_y) == g.y_shape && c.in(in_dy) == g.y_shape, "Y ", c.in(in_y), " and dY ", c.in(in_dy), " must be ",
+        g.y_shape);
   check(c.in(in_lse) == (Shape{g.shape.batch, g.shape.q_heads, g.shape.q_len}), "lse is ", c.in(in_lse));
   if (c.has(in_dlse)) check(c.in(in_dlse) == c.in(in_lse), "dlse ", c.in(in_dlse), " must be ", c.in(in_lse));
+  for (const auto& [i, present] : {std::pair(in_dpresent_key, g.present_key()), {in_dpresent_value, g.present_value()}})
+    if (c.has(i)) check(c.in(i) == present, "the gradient of a present cache ", c.in(i), " must be ", present);
   for (int i = at::q; i <= at::past_value; ++i) c.out(i, c.has(i) ? c.in(i) : Shape{0});
 }
 
@@ -31,58 +36,125 @@ void for_each_row(const Tensor& all, Tensor* past, AttentionView<T> fresh, Copy 
   });
 }
 
+// The gradient of a viewed operand, in the shape of the tensor it lies in: zeros where the view does not reach, sums
+// where it reads an element several times.
+template <class T>
+class OperandGradient {
+ public:
+  OperandGradient(Tensor& out, const OperandView& v) : out_(out), view_(v) {
+    if (!without_repeats(v)) {
+      apart_.emplace(dtype_of<T>, Shape{v.batch, v.heads, v.length, v.dim});
+    } else if (!is_rearrangement(v, out.size()) && out.bytes() > 0) {
+      std::memset(out.raw(), 0, out.bytes());
+    }
+  }
+  AttentionView<T> view() {
+    return apart_ ? attention_view<T>(*apart_, onnx_view(apart_->shape(), 0, "gradient", ""))
+                  : attention_view<T>(out_, view_);
+  }
+  void finish() {
+    using C = Compute<T>;
+    if (!apart_) return;
+    const Scratch<C> sum(out_.size());
+    std::fill_n(sum.data(), out_.size(), C(0));
+    const AttentionView<C> to{sum.data() + view_.offset, view_.strides[0], view_.strides[1], view_.strides[2]};
+    const AttentionView<T> from = view();
+    for (std::int64_t b = 0; b < view_.batch; ++b)
+      for (std::int64_t h = 0; h < view_.heads; ++h)
+        for (std::int64_t i = 0; i < view_.length; ++i)
+          for (std::int64_t d = 0; d < view_.dim; ++d) to.row(b, h, i)[d] += static_cast<C>(from.row(b, h, i)[d]);
+    std::transform(sum.data(), sum.data() + out_.size(), out_.write<T>().data(), [](C x) { return static_cast<T>(x); });
+  }
+
+ private:
+  Tensor& out_;
+  const OperandView& view_;
+  std::optional<Tensor> apart_;  // [B, H, L, D], for a view with repeats
+};
+
+// Keys or values with their gradients: where they lie or, with a cache, cache and new ones together.
+template <class T>
+struct KeyOperand {
+  Tensor all, dall;
+  AttentionView<T> view, gradient;
+
+  KeyOperand(const KernelContext& k, int fresh, int past, const OperandView& v, const Shape& present, bool cached,
+             OperandGradient<T>& target)
+      : view(attention_view<T>(k.in(fresh), v)), gradient(target.view()) {
+    if (!cached) return;
+    all = Tensor(dtype_of<T>, present), dall = Tensor(dtype_of<T>, present);
+    Tensor cache = k.in(past);
+    for_each_row<T>(all, &cache, view, [](T* to, const T* part, std::int64_t n) {
+      std::memcpy(to, part, static_cast<std::size_t>(n) * sizeof(T));
+    });
+    const OperandView whole = onnx_view(present, 0, "present", "");
+    view = attention_view<T>(all, whole), gradient = attention_view<T>(dall, whole);
+  }
+  // What reaches the loss through the present cache comes on top; then the cache's part and the new one are told apart.
+  void finish(const KernelContext& k, int past, int dpresent, const Shape& present, OperandGradient<T>& target) {
+    using C = Compute<T>;
+    const OperandView whole = onnx_view(present, 0, "present", "");
+    if (k.has(dpresent)) {
+      const auto from = attention_view<const T>(k.in(dpresent), whole);
+      run_parallel(whole.batch * whole.heads, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t h = begin; h < end; ++h)
+          for (std::int64_t i = 0; i < whole.length; ++i) {
+            const T* add = from.row(h / whole.heads, h % whole.heads, i);
+            T* to = gradient.row(h / whole.heads, h % whole.heads, i);
+            for (std::int64_t d = 0; d < whole.dim; ++d)
+              to[d] = static_cast<T>(static_cast<C>(to[d]) + static_cast<C>(add[d]));
+          }
+      });
+    }
+    if (dall)
+      for_each_row<T>(dall, &k.out(past), target.view(), [](const T* from, T* part, std::int64_t n) {
+        std::memcpy(part, from, static_cast<std::size_t>(n) * sizeof(T));
+      });
+    target.finish();
+  }
+};
+
+template <class T>
+AttentionView<const T> reading(const AttentionView<T>& v) {
+  return {v.data, v.batch_stride, v.head_stride, v.row_stride};
+}
+
 template <class T>
 void differentiate_attention(const KernelContext& k) {
   const auto g = attention_geometry(k);
-  const auto& s = g.shape;
   const bool cached = k.has(at::past_key) && g.past > 0;
-  const auto view = [&](int i, std::int64_t heads) { return attention_view<T>(k.in(i), heads); };
-  const auto out = [&](int i, std::int64_t heads) { return attention_view<T>(k.out(i), heads); };
-  auto key = view(at::k, s.kv_heads), value = view(at::v, s.kv_heads), dk = out(at::k, s.kv_heads),
-       dv = out(at::v, s.kv_heads);
+  OperandGradient<T> dq(k.out(at::q), g.q), dk(k.out(at::k), g.k), dv(k.out(at::v), g.v);
+  KeyOperand<T> key(k, at::k, at::past_key, g.k, g.present_key(), cached, dk);
+  KeyOperand<T> value(k, at::v, at::past_value, g.v, g.present_value(), cached, dv);
 
-  Tensor keys, values, dkeys, dvalues;  // with a cache: cache and new keys together
-  const auto gather = [](T* all, const T* part, std::int64_t n) {
-    std::memcpy(all, part, static_cast<std::size_t>(n) * sizeof(T));
-  };
-  const auto scatter = [](const T* all, T* part, std::int64_t n) {
-    std::memcpy(part, all, static_cast<std::size_t>(n) * sizeof(T));
-  };
-  if (cached) {
-    keys = Tensor(dtype_of<T>, g.present_key()), dkeys = Tensor(dtype_of<T>, g.present_key());
-    values = Tensor(dtype_of<T>, g.present_value()), dvalues = Tensor(dtype_of<T>, g.present_value());
-    Tensor past_key = k.in(at::past_key), past_value = k.in(at::past_value);
-    for_each_row<T>(keys, &past_key, key, gather);
-    for_each_row<T>(values, &past_value, value, gather);
-    key = attention_view<T>(keys, s.kv_heads), value = attention_view<T>(values, s.kv_heads);
-    dk = attention_view<T>(dkeys, s.kv_heads), dv = attention_view<T>(dvalues, s.kv_heads);
-  }
-  const auto reading = [](const AttentionView<T>& v) {
-    return AttentionView<const T>{v.data, v.batch_stride, v.head_stride, v.row_stride};
-  };
   const AttentionMaskInputs<T> masks(k, g);
   const Tensor lse = converted(k.in(in_lse), dtype_of<Compute<T>>);
   const Tensor dlse = k.has(in_dlse) ? converted(k.in(in_dlse), dtype_of<Compute<T>>) : Tensor();
   Tensor dmask;
-  AttentionGradients<T> gradients{out(at::q, s.q_heads), dk, dv, nullptr};
+  AttentionGradients<T> gradients{dq.view(), key.gradient, value.gradient, nullptr};
   const bool wants_mask = k.wants(at::mask) && masks.mask.bias;
   if (wants_mask) {
     dmask = Tensor::zeros(dtype_of<Compute<T>>, k.in(at::mask).shape());
     gradients.dbias = dmask.write<Compute<T>>().data();
   }
-  attention_backward<T>(s, reading(view(at::q, s.q_heads)), reading(key), reading(value), masks.mask, g.scale,
-                        g.softcap, reading(view(in_y, s.q_heads)), lse.read<Compute<T>>().data(),
-                        reading(view(in_dy, s.q_heads)), gradients, dlse ? dlse.read<Compute<T>>().data() : nullptr);
+  const HiddenKeys<T> hidden(g, masks.mask);
+  const auto dy = attention_view<const T>(k.in(in_dy), g.y);
+  Tensor smaller_dy;
+  attention_backward<T>(g.shape, attention_view<const T>(k.in(at::q), g.q), reading(key.view), reading(value.view),
+                        masks.mask, g.scale, g.softcap, attention_view<const T>(k.in(in_y), g.y),
+                        lse.read<Compute<T>>().data(),
+                        hidden.visible_gradient(lse.read<Compute<T>>().data(), dy, smaller_dy), gradients,
+                        dlse ? dlse.read<Compute<T>>().data() : nullptr);
+  hidden.add_gradients(lse.read<Compute<T>>().data(), dy, value.gradient);
   if (wants_mask) {
     const Tensor narrow = converted(dmask, k.out(at::mask).dtype());
     if (narrow.bytes() > 0) std::memcpy(k.out(at::mask).raw(), narrow.raw(), narrow.bytes());
   } else if (k.wants(at::mask) && k.out(at::mask).bytes() > 0) {
     std::memset(k.out(at::mask).raw(), 0, k.out(at::mask).bytes());
   }
-  if (cached) {
-    for_each_row<T>(dkeys, &k.out(at::past_key), out(at::k, s.kv_heads), scatter);
-    for_each_row<T>(dvalues, &k.out(at::past_value), out(at::v, s.kv_heads), scatter);
-  }
+  dq.finish();
+  key.finish(k, at::past_key, in_dpresent_key, g.present_key(), dk);
+  value.finish(k, at::past_value, in_dpresent_value, g.present_value(), dv);
 }
 
 void kernel(const KernelContext& k) {
@@ -100,7 +172,7 @@ double flops(const ShapeContext& c) {
 extern constinit const OpDef op_dense_grad = define({
     .name = "denseGrad",
     .domain = "tessera.attention",
-    .doc = "Gradients of Attention from its inputs, Y, lse and dY: with P = exp(S - lse) and dP = dY V^T, "
+    .doc = "Gradients of Attention and dense from their inputs, Y, lse and dY: with P = exp(S - lse) and dP = dY V^T, "
            "dS = P (dP - rowsum(dY Y) + dlse), dQ = scale dS K, dK = scale dS^T Q, dV = P^T dY, dmask = dS summed over "
            "broadcast axes. P is recomputed tile by tile.",
     .source = "Dao et al. 2022, arXiv:2205.14135, appendix B.2",
@@ -114,19 +186,30 @@ extern constinit const OpDef op_dense_grad = define({
                {"Y", "T", "output of Attention"},
                {"lse", "L", "output of Attention"},
                {"dY", "T", "shape of Y"},
-               {"dlse", "L", "shape of lse; absent: zeros", Presence::optional}},
+               {"dlse", "L", "shape of lse; absent: zeros", Presence::optional},
+               {"dpresent_key", "T", "[B x Hkv x P+L x D]; absent: zeros", Presence::optional},
+               {"dpresent_value", "T", "[B x Hkv x P+L x Dv]; absent: zeros", Presence::optional}},
     .outputs = {{"dQ", "T", "shape of Q"},
                 {"dK", "T", "shape of K"},
                 {"dV", "T", "shape of V"},
                 {"dattn_mask", "T", "shape of attn_mask; empty without one"},
                 {"dpast_key", "T", "shape of past_key; empty without one"},
                 {"dpast_value", "T", "shape of past_value; empty without one"}},
-    .attributes = {{"is_causal", AttributeType::integer, 0, "as Attention"},
+    .attributes = {{"hidden_score", AttributeType::real, {}, "as dense"},
+                   {"hidden_values", AttributeType::text, "skip", "only forward looks at it"},
+                   {"is_causal", AttributeType::integer, 0, "as Attention"},
+                   {"k_view", AttributeType::integers, {}, "as dense"},
                    {"kv_num_heads", AttributeType::integer, 0, "as Attention"},
                    {"q_num_heads", AttributeType::integer, 0, "as Attention"},
+                   {"q_view", AttributeType::integers, {}, "as dense"},
                    {"scale", AttributeType::real, {}, "as Attention"},
                    {"softcap", AttributeType::real, 0.0f, "as Attention"},
-                   {"softmax_precision", AttributeType::integer, 1, "as Attention"}},
+                   {"softmax_precision", AttributeType::integer, 1, "as Attention"},
+                   {"undefined_rows", AttributeType::text, "zero",
+                    "only forward looks at it: no gradient comes from queries without keys"},
+                   {"v_view", AttributeType::integers, {}, "as dense"},
+                   {"y_shape", AttributeType::integers, {}, "as dense"},
+                   {"y_view", AttributeType::integers, {}, "as dense"}},
     .types = {{"T", dtypes::floats}, {"U", dtypes::floats | dtypes::boolean}, {"L", set_of(Types<float, double>{})}},
     .shape = shape,
     .flops = flops,

@@ -8,19 +8,46 @@ namespace {
 
 namespace at = attention_input;
 
-struct Operand {
-  std::int64_t batch, heads, length, dim;
-};
+OperandView operand(const AttributeReader& attr, const Shape& s, const char* what, const char* heads,
+                    const char* view) {
+  return attr.has(view) ? read_view(attr.integers(view), s, view) : onnx_view(s, attr.integer(heads), what, heads);
+}
 
-Operand read(const Shape& s, std::int64_t heads, const char* what, const char* attribute) {
-  if (s.rank() == 4) {
-    check(heads == 0 || heads == s[1], attribute, " is ", heads, " but ", what, " is ", s);
-    return {s[0], s[1], s[2], s[3]};
+// Y lies as Q does in ONNX's layouts, and [B x H x L x D] where Q is viewed, unless a view says otherwise.
+void place_y(AttentionGeometry& g, const AttributeReader& attr, bool flat) {
+  const auto& s = g.shape;
+  if (!attr.has("y_view")) {
+    check(!attr.has("y_shape"), "y_shape is given without y_view");
+    g.y_shape = flat ? Shape{s.batch, s.q_len, s.q_heads * s.v_dim} : Shape{s.batch, s.q_heads, s.q_len, s.v_dim};
+    element_count(g.y_shape);
+    g.y = onnx_view(g.y_shape, s.q_heads, "Y", "q_num_heads");
+    return;
   }
-  check(s.rank() == 3, what, " must be [B x L x H*D] or [B x H x L x D], got ", s);
-  check(heads > 0, what, " is 3-D, so attribute '", attribute, "' must be given");
-  check(s[2] % heads == 0, attribute, " ", heads, " does not divide the last dim of ", what, " ", s);
-  return {s[0], heads, s[1], s[2] / heads};
+  g.y_shape = Shape(attr.integers("y_shape"));
+  g.y = read_view(attr.integers("y_view"), g.y_shape, "y_view");
+  check(g.y.batch == s.batch && g.y.heads == s.q_heads && g.y.length == s.q_len && g.y.dim == s.v_dim,
+        "y_view must begin with ", Shape{s.batch, s.q_heads, s.q_len, s.v_dim}, ", got ",
+        Shape{g.y.batch, g.y.heads, g.y.length, g.y.dim});
+  check(is_rearrangement(g.y, element_count(g.y_shape)), "y_view must place every element of Y ", g.y_shape, " once");
+}
+
+// What the rules of rewritten graphs say; the table of ONNX Attention does not have them.
+void read_rules(AttentionGeometry& g, const AttributeReader& attr) {
+  if (attr.has("undefined_rows")) {
+    const auto text = attr.text("undefined_rows");
+    check(text == "zero" || text == "nan" || text == "guarded", "undefined_rows must be zero, nan or guarded, got '",
+          text, "'");
+    g.undefined_rows = text == "nan"       ? UndefinedRows::nan
+                       : text == "guarded" ? UndefinedRows::guarded
+                                           : UndefinedRows::zero;
+  }
+  if (attr.has("hidden_values")) {
+    const auto text = attr.text("hidden_values");
+    check(text == "skip" || text == "multiply", "hidden_values must be skip or multiply, got '", text, "'");
+    g.multiply_hidden = text == "multiply";
+  }
+  if (attr.has("hidden_score")) g.hidden_score = attr.real("hidden_score");
+  check(g.hidden_score < INFINITY, "hidden_score must be a number or -inf, got ", g.hidden_score);
 }
 
 }  // namespace
@@ -28,11 +55,13 @@ Operand read(const Shape& s, std::int64_t heads, const char* what, const char* a
 AttentionGeometry attention_geometry(const AttributeReader& attr, const std::vector<const Shape*>& in) {
   const auto has = [&](int i) { return i < static_cast<int>(in.size()) && in[static_cast<std::size_t>(i)]; };
   const auto shape = [&](int i) -> const Shape& { return *in[static_cast<std::size_t>(i)]; };
-  const std::int64_t q_heads = attr.integer("q_num_heads"), kv_heads = attr.integer("kv_num_heads");
-  const Operand q = read(shape(at::q), q_heads, "Q", "q_num_heads"),
-                k = read(shape(at::k), kv_heads, "K", "kv_num_heads"),
-                v = read(shape(at::v), kv_heads, "V", "kv_num_heads");
-  check(shape(at::q).rank() == shape(at::k).rank() && shape(at::q).rank() == shape(at::v).rank(),
+  AttentionGeometry g;
+  g.q = operand(attr, shape(at::q), "Q", "q_num_heads", "q_view");
+  g.k = operand(attr, shape(at::k), "K", "kv_num_heads", "k_view");
+  g.v = operand(attr, shape(at::v), "V", "kv_num_heads", "v_view");
+  const OperandView &q = g.q, &k = g.k, &v = g.v;
+  check(attr.has("q_view") || attr.has("k_view") || attr.has("v_view") ||
+            (shape(at::q).rank() == shape(at::k).rank() && shape(at::q).rank() == shape(at::v).rank()),
         "Q, K and V must have one rank, got ", shape(at::q), ", ", shape(at::k), ", ", shape(at::v));
   check(q.batch == k.batch && q.batch == v.batch, "batch sizes of Q, K and V differ: ", q.batch, ", ", k.batch, ", ",
         v.batch);
@@ -42,8 +71,6 @@ AttentionGeometry attention_geometry(const AttributeReader& attr, const std::vec
   check(k.heads > 0 ? q.heads % k.heads == 0 : q.heads == 0, k.heads, " key heads do not divide ", q.heads,
         " query heads");
 
-  AttentionGeometry g;
-  g.flat = shape(at::q).rank() == 3;
   check(has(at::past_key) == has(at::past_value), "past_key and past_value must be given together");
   if (has(at::past_key)) {
     const Shape &pk = shape(at::past_key), &pv = shape(at::past_value);
@@ -71,6 +98,8 @@ AttentionGeometry attention_geometry(const AttributeReader& attr, const std::vec
   g.softcap = attr.real("softcap");
   check(g.softcap >= 0, "softcap must not be negative, got ", g.softcap);
   g.causal = attr.flag("is_causal");
+  place_y(g, attr, !attr.has("q_view") && shape(at::q).rank() == 3);
+  read_rules(g, attr);
   return g;
 }
 
@@ -87,14 +116,6 @@ AttentionGeometry attention_geometry(const KernelContext& k) {
   return attention_geometry(k.attr, in);
 }
 
-Shape AttentionGeometry::q_shape() const {
-  if (flat) return {shape.batch, shape.q_len, shape.q_heads * shape.qk_dim};
-  return {shape.batch, shape.q_heads, shape.q_len, shape.qk_dim};
-}
-Shape AttentionGeometry::y_shape() const {
-  if (flat) return {shape.batch, shape.q_len, shape.q_heads * shape.v_dim};
-  return {shape.batch, shape.q_heads, shape.q_len, shape.v_dim};
-}
 Shape AttentionGeometry::present_key() const { return {shape.batch, shape.kv_heads, shape.kv_len, shape.qk_dim}; }
 Shape AttentionGeometry::present_value() const { return {shape.batch, shape.kv_heads, shape.kv_len, shape.v_dim}; }
 
