@@ -82,16 +82,16 @@ std::string error_time_plot(const std::string& title, const std::vector<PlotPoin
   std::vector<std::pair<double, double>> labels;  // where names stand already
   for (std::size_t i = 0; i < points.size(); ++i) {
     const double x = axes.x(points[i].seconds), y = axes.y(points[i].error);
-    double label = y + 4;
+    const char* colour = colours[i % std::size(colours)];
+    double label = y - 6;
     const auto taken = [&](double at) {
       return std::any_of(labels.begin(), labels.end(),
                          [&](const auto& l) { return std::abs(l.first - x) < 110 && std::abs(l.second - at) < 14; });
     };
     while (taken(label)) label -= 14;
     labels.emplace_back(x, label);
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\"/>\n", x, y,
-                       colours[i % std::size(colours)]);
-    svg += words(x + 9, label, points[i].name);
+    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\"/>\n", x, y, colour);
+    svg += words(x + 8, label, points[i].name, "start", fmt::format("fill=\"{}\"", colour).c_str());
   }
   return svg + "</svg>\n";
 }
