@@ -34,7 +34,7 @@ FENCES = {
     r"Eigen/": ["ops/linalg", "ops/convolution", "tests/"],
     r"omp\.h": ["ops/linalg", "ops/convolution", "runtime/exec/", "tests/"],
     r"(google/protobuf/|runtime/load/onnx\.pb\.h)": ["runtime/load/", "tests/"],
-    r"yaml-cpp/": ["runtime/policy/parse"],
+    r"yaml-cpp/": ["runtime/policy/parse", "tests/policy/"],
     r"(CLI/|nlohmann/|fmt/|png\.h|zlib\.h)": ["tools/", "tests/tools/"],
     r"(thread|mutex|future|execution)$": ["runtime/base/log.cpp", "runtime/exec/", "runtime/session/", "tools/", "tests/"],
 }

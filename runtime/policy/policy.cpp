@@ -54,6 +54,10 @@ bool holds(const Comparison& c, const AttentionSite& site) {
   return all[static_cast<std::size_t>(c.relation)];
 }
 
+std::string position(const std::string& path, PolicyPlace at) {
+  return at.line == 0 ? path : concat(path, ":", at.line, ":", at.column);
+}
+
 bool NamePattern::matches(const std::string& name) const {
   if (!regex) return glob_matches(text, name);
   // The breadth-first matcher: linear in the name, whatever the expression.

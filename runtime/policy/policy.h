@@ -131,11 +131,13 @@ struct Policy {
   std::optional<Lock> lock;
 };
 
-// "policy.yaml:7:12: MESSAGE", with Code::policy; without numbers for a place that is nowhere.
+// "policy.yaml:7:12", or the path alone for a place that is nowhere.
+std::string position(const std::string& path, PolicyPlace at);
+
+// Throws Error(policy) "policy.yaml:7:12: MESSAGE".
 template <class... Parts>
 [[noreturn]] void policy_error(const std::string& path, PolicyPlace at, const Parts&... message) {
-  if (at.line == 0) throw Error(Code::policy, concat(path, ": ", message...));
-  throw Error(Code::policy, concat(path, ":", at.line, ":", at.column, ": ", message...));
+  throw Error(Code::policy, concat(position(path, at), ": ", message...));
 }
 
 // Reads a policy file (YAML, or a lock in JSON). Errors: policy, with file, line and column.

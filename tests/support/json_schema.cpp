@@ -1,5 +1,7 @@
 #include "tests/support/json_schema.h"
 
+#include <regex>
+
 namespace tessera {
 namespace {
 
@@ -26,18 +28,30 @@ std::string problem(const Json& value, const Json& schema, const Json& root, con
   }
   if (value.is_number() && schema.contains("minimum") && value < schema["minimum"])
     return at + ": is below the minimum";
+  if (schema.contains("anyOf")) {
+    bool found = false;
+    for (const auto& one : schema["anyOf"]) found = found || problem(value, one, root, at).empty();
+    if (!found) return at + ": fits none of the alternatives";
+  }
+  if (value.is_string() && schema.contains("pattern") &&
+      !std::regex_search(value.get<std::string>(), std::regex(schema["pattern"].get<std::string>())))
+    return at + ": does not match " + schema["pattern"].dump();
   if (value.is_object()) {
     for (const auto& key : schema.value("required", Json::array()))
       if (!value.contains(key.get<std::string>())) return at + ": lacks " + key.dump();
     const Json properties = schema.value("properties", Json::object());
     for (const auto& [key, item] : value.items()) {
       if (!properties.contains(key)) {
-        if (schema.contains("additionalProperties")) return at + ": has an unknown key " + key;
+        if (!schema.contains("additionalProperties")) continue;
+        const Json& others = schema["additionalProperties"];
+        if (!others.is_object()) return at + ": has an unknown key " + key;
+        if (auto p = problem(item, others, root, at + "/" + key); !p.empty()) return p;
         continue;
       }
       if (auto p = problem(item, properties[key], root, at + "/" + key); !p.empty()) return p;
     }
   }
+  if (value.is_array() && value.size() < schema.value("minItems", std::size_t{0})) return at + ": is too short";
   if (value.is_array() && schema.contains("items"))
     for (std::size_t i = 0; i < value.size(); ++i)
       if (auto p = problem(value[i], schema["items"], root, at + "/" + std::to_string(i)); !p.empty()) return p;

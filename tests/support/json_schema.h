@@ -1,6 +1,6 @@
 #pragma once
 // As much of JSON Schema (draft 2020-12) as the project's own schemas use: type, const, enum, minimum, required,
-// properties, additionalProperties: false, items, $ref to #/$defs.
+// properties, additionalProperties (false, or a schema), items, minItems, pattern, anyOf, $ref to #/$defs.
 #include <string>
 
 #include "tools/json.h"
