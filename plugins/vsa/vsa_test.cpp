@@ -1,0 +1,123 @@
+// VSA against its definition in f64: every element type, grid and input scale, forward and backward.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "runtime/op/evaluate.h"
+#include "tests/support/attention_case.h"
+#include "tests/support/compare.h"
+#include "tests/support/sparse_methods.h"
+#include "tests/support/sparse_reference.h"
+#include "tests/support/threads.h"
+
+namespace tessera {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+struct VsaCase {
+  SparseCase sparse;
+  std::int64_t topk;
+};
+
+// The topk largest scores, the lowest index of equals first.
+Ints top(const std::vector<double>& scores, std::int64_t topk) {
+  Ints order;
+  for (std::size_t i = 0; i < scores.size(); ++i) order.push_back(static_cast<std::int64_t>(i));
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
+    return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
+  });
+  order.resize(static_cast<std::size_t>(topk));
+  return order;
+}
+
+Attributes attributes(const VsaCase& c) { return {{"grid", c.sparse.grid}, {"tile", c.sparse.tile}, {"topk", c.topk}}; }
+
+struct Results {
+  std::vector<Tensor> forward, backward;
+};
+
+// Forward, and backward of sum(Y dY) + sum(lse dlse).
+Results run(const VsaCase& c, const SparseReference& r, DType t) {
+  const auto& s = c.sparse;
+  const DType wide = t == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor q = r.tensor(r.q, s.q_heads, s.qk_dim, t), k = r.tensor(r.k, s.kv_heads, s.qk_dim, t),
+               v = r.tensor(r.v, s.kv_heads, s.v_dim, t), dy = r.tensor(r.dy, s.q_heads, s.v_dim, t),
+               gate = s.gated ? r.tensor(r.gate, s.q_heads, s.v_dim, t) : Tensor(),
+               dlse = converted(Tensor::of<double>({s.batch, s.q_heads, s.tokens()}, r.dlse), wide);
+  std::vector<const Tensor*> in{&q, &k, &v, nullptr, nullptr, nullptr, nullptr, s.gated ? &gate : nullptr};
+  Results results;
+  results.forward = evaluate(sparse_registry().at("tessera.attention::vsa"), attributes(c), in, 7);
+  in.insert(in.end(), {&results.forward[0], &results.forward[4], &dy, &dlse, &results.forward[6]});
+  results.backward = evaluate(sparse_registry().at("tessera.attention::vsaGrad"), attributes(c), in, 4);
+  return results;
+}
+
+void expect_near(const Tensor& got, const std::vector<double>& expected, double tolerance, const char* what) {
+  EXPECT_LT(largest_error(doubles(got), expected), tolerance) << what;
+}
+
+const VsaCase cases[] = {
+    {{.grid = {4, 4, 4}, .tile = {2, 2, 2}}, 2},
+    {{.batch = 2,
+      .q_heads = 2,
+      .kv_heads = 2,
+      .qk_dim = 16,
+      .v_dim = 16,
+      .grid = {5, 6, 7},
+      .tile = {4, 4, 4},
+      .gated = true},
+     3},
+    {{.q_heads = 4, .kv_heads = 2, .qk_dim = 64, .v_dim = 64, .grid = {3, 9, 5}, .tile = {2, 4, 2}, .gated = true}, 5},
+    {{.q_heads = 2, .kv_heads = 1, .qk_dim = 128, .v_dim = 128, .grid = {4, 8, 8}, .tile = {4, 4, 4}, .gated = true},
+     2},
+    {{.q_heads = 2, .kv_heads = 2, .qk_dim = 20, .v_dim = 12, .grid = {9, 10}, .tile = {3, 4}, .gated = true}, 4},
+    {{.grid = {37}, .tile = {8}, .gated = true}, 1},
+};
+
+class Vsa : public testing::TestWithParam<std::tuple<VsaCase, double>> {
+ protected:
+  VsaCase c = [this] {
+    VsaCase c = std::get<0>(GetParam());
+    c.sparse.amplitude = std::get<1>(GetParam());
+    return c;
+  }();
+};
+
+TEST_P(Vsa, is_what_its_definition_says) {
+  SparseReference r(c.sparse);
+  r.choose([&](const auto& scores) { return top(scores, c.topk); });
+  r.forward();
+  r.backward();
+  for (const DType t : {DType::f64, DType::f32}) {
+    SCOPED_TRACE(name(t));
+    const auto got = run(c, r, t);
+    EXPECT_TRUE(same_bits(got.forward[6], r.selection(c.topk)));
+    // At scale 16 logits reach some hundreds, and the rounding of f32 grows with them.
+    const double tolerance = t == DType::f64 ? 1e-10 : 2e-6 * c.sparse.amplitude * c.sparse.amplitude + 1e-5;
+    expect_near(got.forward[0], r.y, tolerance, "Y");
+    expect_near(got.forward[4], r.lse, tolerance, "lse");
+    expect_near(got.forward[5], r.density, 1e-6, "density");
+    expect_near(got.backward[0], r.dq, tolerance, "dQ");
+    expect_near(got.backward[1], r.dk, tolerance, "dK");
+    expect_near(got.backward[2], r.dv, tolerance, "dV");
+    if (c.sparse.gated) expect_near(got.backward[3], r.dgate, tolerance, "dgate");
+  }
+}
+
+TEST_P(Vsa, gives_the_same_bits_with_any_number_of_threads) {
+  const SparseReference r(c.sparse);
+  for (const DType t : {DType::f32, DType::bf16}) {
+    Results one, many;
+    with_threads(1, [&] { one = run(c, r, t); });
+    with_threads(4, [&] { many = run(c, r, t); });
+    for (std::size_t i = 0; i < one.forward.size(); ++i) EXPECT_TRUE(same_bits(one.forward[i], many.forward[i])) << i;
+    for (std::size_t i = 0; i < one.backward.size(); ++i)
+      EXPECT_TRUE(same_bits(one.backward[i], many.backward[i])) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, Vsa, testing::Combine(testing::ValuesIn(cases), testing::Values(1.0, 4.0, 16.0)));
+
+}  // namespace
+}  // namespace tessera
