@@ -34,6 +34,17 @@ class ExampleReader {
     return e;
   }
 
+  Attributes read_attributes() {
+    Attributes attributes;
+    while (skip(), !text_.empty()) {
+      const auto name = attribute_name();
+      check(!name.empty(), "expected NAME=VALUE at \"", text_, "\"");
+      attributes.emplace(std::string(name), attribute(name));
+      take(";");
+    }
+    return attributes;
+  }
+
  private:
   void skip() {
     while (!text_.empty() && std::isspace(static_cast<unsigned char>(text_.front()))) text_.remove_prefix(1);
@@ -121,6 +132,12 @@ Example parse_example(const OpDef& op, std::string_view text) try {
   return ExampleReader(op, text).read();
 } catch (const Error& e) {
   throw Error(Code::internal, concat(op.name, ": example \"", text, "\": ", e.message()));
+}
+
+Attributes parse_attributes(const OpDef& op, std::string_view text) try {
+  return ExampleReader(op, text).read_attributes();
+} catch (const Error& e) {
+  throw Error(Code::internal, concat(op.name, ": attributes \"", text, "\": ", e.message()));
 }
 
 }  // namespace tessera

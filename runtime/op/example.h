@@ -19,5 +19,7 @@ struct Example {
 
 // Error(internal) naming the operator and the place when the text does not parse.
 Example parse_example(const OpDef& op, std::string_view text);
+// "axis=1; alpha=0.5" alone; empty is none. The same errors.
+Attributes parse_attributes(const OpDef& op, std::string_view text);
 
 }  // namespace tessera

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "runtime/base/error.h"
+#include "runtime/op/loop_threads.h"
 
 namespace tessera {
 namespace {
@@ -17,6 +18,10 @@ thread_local LoopControl current;
 
 LoopScope::LoopScope(const LoopControl& control) : former_(current) { current = control; }
 LoopScope::~LoopScope() { current = former_; }
+
+LoopControl current_loops() { return current; }
+
+int loop_threads() { return current.serial ? 1 : tbb::this_task_arena::max_concurrency(); }
 
 namespace {
 
