@@ -24,9 +24,13 @@ const OpDef& Registry::at(std::string_view qualified) const {
 const OpDef& Registry::at(std::string_view domain, std::string_view name) const {
   if (const OpDef* op = find(domain, name)) return *op;
   std::vector<std::string> names;
-  for (const auto& [key, op] : ops_) names.emplace_back(key.second);
+  std::string elsewhere;
+  for (const auto& [key, op] : ops_) {
+    names.emplace_back(key.second);
+    if (key.second == name) elsewhere = concat("; domain '", key.first.empty() ? "ai.onnx" : key.first, "' has one");
+  }
   Error error(Code::unsupported, concat("no operator '", name, "' in domain '", domain.empty() ? "ai.onnx" : domain,
-                                        "'", did_you_mean(name, names)));
+                                        "'", elsewhere.empty() ? did_you_mean(name, names) : elsewhere));
   std::string loaded;
   for (const auto& d : domains()) loaded += (loaded.empty() ? "" : ", ") + d;
   throw error.hint("domains loaded: " + loaded + "; `tessera ops` lists the operators");
