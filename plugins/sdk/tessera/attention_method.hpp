@@ -176,6 +176,7 @@ struct Method {
   decltype(tsr_method::backward) backward = nullptr;
   std::span<const tsr_port> inputs{};
   decltype(tsr_method::pairs) pairs = nullptr;
+  std::span<const char* const> examples{};
   const char* readme = nullptr;
   constexpr operator tsr_method() const {
     return {.size = sizeof(tsr_method),
@@ -196,6 +197,9 @@ struct Method {
             .input_count = static_cast<std::uint32_t>(inputs.size()),
             .reserved = 0,
             .pairs = pairs,
+            .examples = examples.data(),
+            .example_count = static_cast<std::uint32_t>(examples.size()),
+            .reserved2 = 0,
             .readme = readme};
   }
 };

@@ -229,8 +229,9 @@ typedef struct tsr_method {
   uint32_t input_count, reserved;
   /* Pairs (query, key) a call computes, for predictions; NULL: from width. */
   double (*pairs)(const tsr_host*, tsr_call*, const tsr_attention*);
+  const char* const* examples; /* of the operator, as tsr_op::examples */
+  uint32_t example_count, reserved2;
   const char* readme; /* shown by `tessera plugins info`, plain text; NULL: only doc */
-  const char* const* examples; /* as tsr_op's, of the method's operator; NULL-terminated, or NULL */
 } tsr_method;
 
 typedef struct tsr_plugin {
