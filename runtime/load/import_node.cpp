@@ -3,6 +3,7 @@
 
 #include "runtime/load/attribute_proto.h"
 #include "runtime/load/import.h"
+#include "runtime/load/load.h"
 #include "runtime/load/module_path.h"
 #include "runtime/op/context.h"
 
@@ -40,13 +41,7 @@ void Importer::node(Scope& scope, const NodeProto& proto) {
     const auto version = scope.opsets.find(domain);
     const bool known = op && (version == scope.opsets.end() || version->second >= op->introduced);
     if (const auto* function = known ? nullptr : functions_.find(proto)) return call(scope, proto, *function, name);
-    if (!op) try {
-        registry_.at(domain, proto.op_type());
-      } catch (Error& e) {
-        const std::string shown = domain.empty() ? "ai.onnx" : domain;
-        throw version == scope.opsets.end() ? e.hint(concat("the model does not import '", shown, "'"))
-                                            : e.hint(concat("the model imports ", shown, " version ", version->second));
-      }
+    if (!op) unknown_operator(scope, proto);
     check(version != scope.opsets.end(), "the model does not say which version of '",
           domain.empty() ? "ai.onnx" : domain, "' it uses");
     check(known, Code::unsupported, proto.op_type(), " is in ", domain.empty() ? "ai.onnx" : domain, " from version ",
@@ -54,6 +49,29 @@ void Importer::node(Scope& scope, const NodeProto& proto) {
     operator_node(scope, proto, *op, name);
   } catch (Error& e) {
     add_frame(e, concat("node '", name, "' (", proto.op_type().substr(0, 256), ")"));
+    throw;
+  }
+}
+
+// Never returns. Says what the model knows of the operator: the version it imports, the plugin it was saved with.
+void Importer::unknown_operator(const Scope& scope, const NodeProto& proto) const {
+  const std::string& domain = plain_domain(proto.domain());
+  const std::string shown = domain.empty() ? "ai.onnx" : domain;
+  try {
+    registry_.at(domain, proto.op_type());
+  } catch (Error& e) {
+    const auto version = scope.opsets.find(domain);
+    if (version == scope.opsets.end())
+      e.hint(concat("the model does not import '", shown, "'"));
+    else
+      e.hint(concat("the model imports ", shown, " version ", version->second));
+    const std::string key = plugin_metadata_key(domain, proto.op_type());
+    for (const auto& entry : model_.metadata_props())
+      if (entry.key() == key)
+        throw e.hint(concat("plugin '", entry.value(), "' brings it: give it with --plugin ",
+                            entry.value().substr(0, entry.value().find(' '))));
+    if (!domain.empty())
+      e.hint("if a plugin brings it, give that: --plugin NAME or --plugin FILE.so (`tessera plugins list`)");
     throw;
   }
 }

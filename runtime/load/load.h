@@ -13,4 +13,10 @@ namespace tessera {
 // for a malformed model or data file; unsupported for an unknown operator, version or element type.
 Graph load(const std::string& path, const Registry& registry);
 
+// The metadata entry that says which plugin brings an operator of the model: "tessera.plugin:com.example::Swish", with
+// the plugin's name and version as value. A model whose operator is unknown is refused with this name.
+inline std::string plugin_metadata_key(std::string_view domain, std::string_view op) {
+  return concat("tessera.plugin:", domain, "::", op);
+}
+
 }  // namespace tessera
