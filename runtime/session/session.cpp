@@ -8,6 +8,7 @@
 #include "runtime/plan/specialise.h"
 #include "runtime/session/branches.h"
 #include "runtime/session/plan_cache.h"
+#include "runtime/session/plugin_host.h"
 
 namespace tessera {
 
@@ -15,11 +16,12 @@ struct Session::State {
   State(Graph g, SessionOptions o)
       : graph(std::move(g)),
         options(std::move(o)),
+        registry(registry_with(load_plugins(options.plugins))),
         passes{options.disabled_passes},
         workers(options.threads),
         arenas(std::make_shared<ArenaPool>()),
         plans(options.plan_limit, arenas),
-        branches(builtin_registry(), passes, arenas) {
+        branches(registry, passes, arenas) {
     for (const auto& i : graph.inputs) inputs.push_back({graph.at(i.value).name, graph.at(i.value).dtype, i.declared});
     for (const auto& o : graph.outputs) {
       std::optional<SymbolicShape> shape;
@@ -33,6 +35,7 @@ struct Session::State {
 
   const Graph graph;
   const SessionOptions options;
+  const Registry registry;
   const PassOptions passes;
   const Workers workers;
   const std::shared_ptr<ArenaPool> arenas;
@@ -87,11 +90,11 @@ Plan Session::State::make(std::span<const Tensor> tensors) {
   workers.run([&] {
     std::call_once(simplified_once, [&] {
       simplified = graph;
-      simplify(simplified, builtin_registry(), passes);
+      simplify(simplified, registry, passes);
     });
     Binding binding;
     for (std::size_t i = 0; i < inputs.size(); ++i) binding.shapes[inputs[i].name] = tensors[i].shape();
-    plan = specialise(simplified, binding, builtin_registry(), passes, {.one_thread = workers.threads() == 1});
+    plan = specialise(simplified, binding, registry, passes, {.one_thread = workers.threads() == 1});
   });
   return plan;
 }

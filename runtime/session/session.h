@@ -28,6 +28,7 @@ using NamedTensors = std::map<std::string, Tensor>;
 
 struct SessionOptions {
   int threads = 0;                                          // 0: all the process may use
+  std::vector<std::string> plugins = {};                    // by name ("vsa") or path, see `tessera plugins list`
   std::set<std::string, std::less<>> disabled_passes = {};  // by name, see `tessera inspect --passes`
   std::size_t plan_limit = 16;   // plans kept, one per set of input shapes; least recently used go
   std::size_t memory_limit = 0;  // bytes of arena and known outputs one run may take; 0: no limit
