@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "runtime/base/nearest.h"
+#include "runtime/session/plugin_host.h"
 
 namespace tessera {
 namespace {
@@ -90,7 +91,14 @@ void SessionFlags::add_to(CLI::App& app) {
   add_limits_to(app);
 }
 
+void PluginFlags::add_to(CLI::App& app) {
+  add_repeatable(app, "--plugin", plugin, "A plugin, by name (`tessera plugins list`) or file", "NAME|LIB");
+}
+
+Registry PluginFlags::registry() const { return registry_with(load_plugins(plugin)); }
+
 void SessionFlags::add_limits_to(CLI::App& app) {
+  PluginFlags::add_to(app);
   add_repeatable(app, "--pass", pass, "Turn a pass off (`tessera inspect --passes` lists them)", "no-NAME");
   app.add_option("--deadline", deadline, "Give up after so many seconds")->type_name("SECONDS");
   app.add_option("--memory-limit", memory_limit, "Most memory a run may take for its tensors: 512M, 2G")
@@ -110,6 +118,7 @@ SessionOptions SessionFlags::options() const {
   check(threads >= 0 && threads <= 4096, "--threads must be from 0 to 4096, got ", threads);
   SessionOptions o;
   o.threads = threads;
+  o.plugins = plugin;
   o.disabled_passes = passes().disabled;
   if (!memory_limit.empty()) o.memory_limit = parse_bytes(memory_limit, "--memory-limit");
   return o;

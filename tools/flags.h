@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "runtime/graph/graph.h"
+#include "runtime/op/registry.h"
 #include "runtime/pass/bind_shapes.h"
 #include "runtime/pass/pass.h"
 #include "runtime/session/session.h"
@@ -31,8 +32,16 @@ struct InputFlags : ShapeFlags {
   void add_to(CLI::App& app);
 };
 
-// --threads, --pass no-NAME, --deadline, --memory-limit
-struct SessionFlags {
+// --plugin NAME|LIB
+struct PluginFlags {
+  std::vector<std::string> plugin;
+  void add_to(CLI::App& app);
+  // The built-in operators and those of the plugins, which are loaded now. Errors: plugin.
+  Registry registry() const;
+};
+
+// --threads, --pass no-NAME, --deadline, --memory-limit, --plugin NAME|LIB
+struct SessionFlags : PluginFlags {
   int threads = 0;
   std::vector<std::string> pass;
   double deadline = 0;

@@ -36,11 +36,12 @@ void give_seed(const GradFlags& f, const Gradients& gradients, NamedTensors& inp
 
 int grad(const GradFlags& f) {
   const SessionOptions options = f.session.options();
-  Graph graph = load(f.model, builtin_registry());
+  const Registry registry = f.session.registry();
+  Graph graph = load(f.model, registry);
   NamedTensors inputs = make_inputs(f.inputs, graph);
   const Binding binding = binding_of(f.inputs, graph, inputs);
   const std::string line = model_line(f.model, graph);
-  Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, builtin_registry(), f.session.passes());
+  Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, registry, f.session.passes());
   give_seed(f, gradients, inputs);
   Session session(std::move(gradients.graph), options);
   f.outputs.check_against(session.outputs());

@@ -69,14 +69,15 @@ Inspection examine(const InspectFlags& f) {
     x.stage = *stage;
   }
   x.sized = x.stage != Stage::load;
-  x.loaded = load(f.model, builtin_registry());
+  const Registry registry = f.session.registry();
+  x.loaded = load(f.model, registry);
   const Binding binding = binding_of(f.inputs, x.loaded, given_inputs(f.inputs, x.loaded));
   if (x.stage == Stage::plan) {
-    Plan plan = specialise(x.loaded, binding, builtin_registry(), f.session.passes());
+    Plan plan = specialise(x.loaded, binding, registry, f.session.passes());
     x.arena_bytes = plan.arena_bytes;
     x.graph = std::move(plan.graph);
   } else {
-    x.graph = graph_after(x.stage, x.loaded, binding, builtin_registry(), f.session.passes());
+    x.graph = graph_after(x.stage, x.loaded, binding, registry, f.session.passes());
   }
   std::map<std::string, OperatorCount> by_name;
   for (const auto& n : x.graph.nodes) {
@@ -270,6 +271,7 @@ void add_inspect(CLI::App& app, Action& action) {
   sub.add_flag("--passes", f->passes, "List the passes that --pass turns off");
   f->inputs.add_to(sub);
   add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");
+  f->session.PluginFlags::add_to(sub);
   f->report.add_to(sub, {"table", "md", "json", "dot"});
   sub.callback([f, &action] { action = [f] { return inspect(*f); }; });
 }

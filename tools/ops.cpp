@@ -1,156 +1,40 @@
 // tessera ops [NAME]: the operators that are there, or everything one of them says of itself.
 #include <CLI/CLI.hpp>
 
-#include "runtime/op/registry.h"
 #include "tools/command_line.h"
 #include "tools/flags.h"
 #include "tools/json.h"
+#include "tools/operator_page.h"
 
 namespace tessera {
 namespace {
 
-std::string domain_name(const OpDef& op) { return op.domain.empty() ? "ai.onnx" : std::string(op.domain); }
-
-std::string gradient_of(const OpDef& op) {
-  if (op.expand) return "by expansion";
-  if (op.gradient.is(no_gradient)) return "none";
-  return op.gradient.is(gradient_missing) ? "missing" : "yes";
-}
-
-std::string types_text(DTypeSet set) {
-  if (set == dtypes::all) return "all";
-  if (set == dtypes::numeric) return "numbers";
-  std::string text;
-  for (int t = 1; t <= 26; ++t)
-    if (set.has(static_cast<DType>(t))) text += concat(text.empty() ? "" : " ", static_cast<DType>(t));
-  return text;
-}
-
-std::vector<std::string> type_names(DTypeSet set) {
-  std::vector<std::string> names;
-  for (int t = 1; t <= 26; ++t)
-    if (set.has(static_cast<DType>(t))) names.emplace_back(name(static_cast<DType>(t)));
-  return names;
-}
-
-std::string all_types(const OpDef& op) {
-  std::string text;
-  for (const auto& v : op.types) text += concat(text.empty() ? "" : "; ", v.name, ": ", types_text(v.allowed));
-  return text;
-}
-
-std::string presence_text(const Port& p) {
-  if (p.presence == Presence::optional) return "optional";
-  return p.presence == Presence::variadic ? "any number" : "";
-}
-
-std::string default_text(const Default& d) {
-  switch (d.kind) {
-    case Default::Kind::absent:
-      return "-";
-    case Default::Kind::required:
-      return "required";
-    case Default::Kind::integer:
-      return concat(d.integer);
-    case Default::Kind::real:
-      return concat(d.real);
-    case Default::Kind::text:
-      return concat('"', d.text, '"');
-  }
-  return {};
-}
-
-Table ports_table(std::span<const Port> ports) {
-  Table table{{"name", "type", "shape", ""}, {}};
-  for (const auto& p : ports)
-    table.rows.push_back({std::string(p.name), std::string(p.type), std::string(p.doc), presence_text(p)});
-  return table;
-}
-
-std::string page(const OpDef& op, Format format) {
-  std::string text = concat(op.name, "  ", domain_name(op), ", version ", op.since, ", introduced in ", op.introduced,
-                            "\n\n", op.doc, "\n\nsource     ", op.source, "\ngradient   ", gradient_of(op), "\n");
-  const auto section = [&](const char* title, const Table& t) {
-    if (!t.rows.empty()) text += concat("\n", title, "\n", format == Format::md ? "\n" : "", render(t, format, 2));
-  };
-  section("inputs", ports_table(op.inputs));
-  section("outputs", ports_table(op.outputs));
-  Table attributes{{"name", "type", "default", ""}, {}}, types{{"type", "elements"}, {}};
-  for (const auto& a : op.attributes)
-    attributes.rows.push_back(
-        {std::string(a.name), std::string(name(a.type)), default_text(a.fallback), std::string(a.doc)});
-  for (const auto& v : op.types) types.rows.push_back({std::string(v.name), types_text(v.allowed)});
-  section("attributes", attributes);
-  section("types", types);
-  if (!op.examples.empty()) text += "\nexamples\n";
-  for (const auto e : op.examples) text += concat(format == Format::md ? "\n    " : "  ", e, "\n");
-  return text;
-}
-
-Json ports_json(std::span<const Port> ports) {
-  static constexpr const char* presences[] = {"required", "optional", "variadic"};
-  Json list = Json::array();
-  for (const auto& p : ports)
-    list.push_back(
-        {{"name", p.name}, {"type", p.type}, {"doc", p.doc}, {"presence", presences[static_cast<int>(p.presence)]}});
-  return list;
-}
-
-Json default_json(const Default& d) {
-  if (d.kind == Default::Kind::integer) return d.integer;
-  if (d.kind == Default::Kind::real) return d.real;
-  return d.kind == Default::Kind::text ? Json(d.text) : Json(nullptr);
-}
-
-Json json_of(const OpDef& op) {
-  Json types = Json::object(), attributes = Json::array(), examples = Json::array();
-  for (const auto& v : op.types) types[std::string(v.name)] = type_names(v.allowed);
-  for (const auto& a : op.attributes)
-    attributes.push_back({{"name", a.name},
-                          {"type", name(a.type)},
-                          {"required", a.fallback.kind == Default::Kind::required},
-                          {"default", default_json(a.fallback)},
-                          {"doc", a.doc}});
-  for (const auto e : op.examples) examples.push_back(e);
-  return {{"name", op.name},
-          {"domain", domain_name(op)},
-          {"since", op.since},
-          {"introduced", op.introduced},
-          {"doc", op.doc},
-          {"source", op.source},
-          {"gradient", gradient_of(op)},
-          {"inputs", ports_json(op.inputs)},
-          {"outputs", ports_json(op.outputs)},
-          {"attributes", attributes},
-          {"types", types},
-          {"examples", examples}};
-}
-
-int list_all(Format format) {
+int list_all(const Registry& registry, Format format) {
   Table table{{"domain", "operator", "since", "gradient", "element types"}, {}};
   Json list = Json::array();
-  for (const auto& [key, op] : builtin_registry()) {
+  for (const auto& [key, op] : registry) {
     table.rows.push_back(
-        {domain_name(*op), std::string(op->name), concat(op->since), gradient_of(*op), all_types(*op)});
-    if (format == Format::json) list.push_back(json_of(*op));
+        {domain_name(*op), std::string(op->name), concat(op->since), gradient_word(*op), element_types(*op)});
+    if (format == Format::json) list.push_back(operator_json(*op));
   }
   print(format == Format::json ? text_of({{"schema", 1}, {"operators", list}}, 2) + "\n" : render(table, format));
   return 0;
 }
 
 // "Add", "ai.onnx::Add", "tessera::SliceGrad"; a bare name is looked for in every domain.
-const OpDef& named(const std::string& name) {
+const OpDef& named(const Registry& registry, const std::string& name) {
   if (name.find("::") == std::string::npos)
-    for (const auto& [key, op] : builtin_registry())
+    for (const auto& [key, op] : registry)
       if (op->name == name) return *op;
-  return builtin_registry().at(name);
+  return registry.at(name);
 }
 
-int ops(const std::string& name, const ReportFlags& report) {
+int ops(const std::string& name, const PluginFlags& plugins, const ReportFlags& report) {
   const Format format = report.format();
-  if (name.empty()) return list_all(format);
-  const OpDef& op = named(name);
-  print(format == Format::json ? text_of(json_of(op), 2) + "\n" : page(op, format));
+  const Registry registry = plugins.registry();
+  if (name.empty()) return list_all(registry, format);
+  const OpDef& op = named(registry, name);
+  print(format == Format::json ? text_of(operator_json(op), 2) + "\n" : operator_page(op, format));
   return 0;
 }
 
@@ -158,11 +42,15 @@ int ops(const std::string& name, const ReportFlags& report) {
 
 void add_ops(CLI::App& app, Action& action) {
   auto op_name = std::make_shared<std::string>();
+  auto plugins = std::make_shared<PluginFlags>();
   auto report = std::make_shared<ReportFlags>();
   CLI::App& sub = *app.add_subcommand("ops", "List the operators, or show one");
   sub.add_option("NAME", *op_name, "An operator: Add, or domain::Name");
+  plugins->add_to(sub);
   report->add_to(sub);
-  sub.callback([op_name, report, &action] { action = [op_name, report] { return ops(*op_name, *report); }; });
+  sub.callback([op_name, plugins, report, &action] {
+    action = [op_name, plugins, report] { return ops(*op_name, *plugins, *report); };
+  });
 }
 
 }  // namespace tessera
