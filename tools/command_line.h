@@ -23,6 +23,7 @@ void add_grad(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_ops(CLI::App& app, Action& action);
+void add_plugins(CLI::App& app, Action& action);
 void add_generate(CLI::App& app, Action& action);
 
 // Prints `e` as every failure is printed and gives its exit code.

@@ -33,12 +33,13 @@ TEST(Help, lists_the_documented_subcommands) {
   EXPECT_EQ(r.code, 0);
   const std::string list = r.out.substr(r.out.find("Subcommands:"));
   EXPECT_EQ(matches(list, "\n  ([a-z]+) "),
-            (std::set<std::string>{"run", "verify", "grad", "inspect", "bench", "ops", "generate"}));
+            (std::set<std::string>{"run", "verify", "grad", "inspect", "bench", "ops", "plugins", "generate"}));
 }
 
 TEST(Help, lists_the_documented_flags) {
   const std::set<std::string> inputs = {"--input", "--inputs", "--shape", "--set"}, outputs = {"--output", "--save"};
-  const std::set<std::string> limits = {"--pass", "--deadline", "--memory-limit"}, report = {"--format", "--quiet"};
+  const std::set<std::string> limits = {"--pass", "--deadline", "--memory-limit", "--plugin"},
+                              report = {"--format", "--quiet"};
   const auto all = [](std::initializer_list<std::set<std::string>> sets) {
     std::set<std::string> merged;
     for (const auto& s : sets) merged.insert(s.begin(), s.end());
@@ -52,9 +53,10 @@ TEST(Help, lists_the_documented_flags) {
                                      "--trace", "--dump-node"}}));
   EXPECT_EQ(flags_of({"verify"}), all({limits, report, {"--threads", "--rtol", "--atol", "--rel-max", "--save"}}));
   EXPECT_EQ(flags_of({"grad"}), all({inputs, outputs, limits, report, {"--threads", "--loss", "--wrt", "--dout"}}));
-  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--passes"}}));
+  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--passes", "--plugin"}}));
   EXPECT_EQ(flags_of({"bench"}), all({inputs, limits, report, {"--threads", "--repeat", "--warmup", "--require"}}));
-  EXPECT_EQ(flags_of({"ops"}), report);
+  EXPECT_EQ(flags_of({"ops"}), all({report, {"--plugin"}}));
+  for (const char* what : {"list", "info", "doctor"}) EXPECT_EQ(flags_of({"plugins", what}), report);
   EXPECT_EQ(flags_of({"generate", "dit"}),
             (std::set<std::string>{"--layers", "--hidden", "--heads", "--ffn", "--grid", "--text", "--text-dim",
                                    "--channels", "--attention", "--seed", "--out", "--quiet"}));
