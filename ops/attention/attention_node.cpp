@@ -243,11 +243,13 @@ void AttentionNode::differentiate(const KernelContext& k) const {
     if (!everywhere && k.out(out).bytes() > 0) std::memset(k.out(out).raw(), 0, k.out(out).bytes());
   }
 
+  const DType wide = dtype_of<Compute<T>>;
+  const Tensor all_lse = converted(k.in(ports_.lse()), wide),
+               all_dlse = k.has(ports_.dlse()) ? converted(k.in(ports_.dlse()), wide) : Tensor();
   SharedKeys<T> keys(s, dk.view(), dv.view());
   for (const Part& part : parts_) {
     MethodTensors t = tensors_of(part, whole);
-    const Tensor lse = rows_of(part, k.in(ports_.lse()));
-    const Tensor dlse = k.has(ports_.dlse()) ? rows_of(part, k.in(ports_.dlse())) : Tensor();
+    const Tensor lse = rows_of(part, all_lse), dlse = all_dlse ? rows_of(part, all_dlse) : Tensor();
     t.lse = lse.raw(), t.dlse = dlse.raw();
     Selection selection;
     if (part.planned->selects()) {

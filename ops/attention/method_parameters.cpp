@@ -39,6 +39,10 @@ bool read_integers(std::string_view text, std::vector<std::int64_t>& values) {
   return true;
 }
 
+std::string bound(double x) {
+  return x == std::floor(x) && std::abs(x) < 1e15 ? concat(static_cast<std::int64_t>(x)) : concat(x);
+}
+
 // "a number from 0 to 1", "integers >= 1", "one of slot, mean"
 std::string expected(const MethodParameter& p) {
   if (p.type == AttributeType::text) {
@@ -50,9 +54,9 @@ std::string expected(const MethodParameter& p) {
                                 : p.type == AttributeType::integer ? "an integer"
                                                                    : "a list of integers";
   const bool low = std::isfinite(p.low), high = std::isfinite(p.high);
-  if (low && high) return concat(what, " from ", p.low, " to ", p.high);
-  if (low) return concat(what, " >= ", p.low);
-  if (high) return concat(what, " <= ", p.high);
+  if (low && high) return concat(what, " from ", bound(p.low), " to ", bound(p.high));
+  if (low) return concat(what, " >= ", bound(p.low));
+  if (high) return concat(what, " <= ", bound(p.high));
   return std::string(what);
 }
 
