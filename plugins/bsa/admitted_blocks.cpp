@@ -62,8 +62,18 @@ double normal_quantile(double p) {
   return (low + high) / 2;
 }
 
+std::int64_t aimed_at(const BlockLimits& limits, std::int64_t n) {
+  const std::int64_t most = limits.most > 0 ? std::min(limits.most, n) : n;
+  return std::clamp(plugin::share_of(limits.keep, n), std::clamp<std::int64_t>(limits.least, 1, most), most);
+}
+
+std::int64_t most_admitted(const BlockLimits& limits, std::int64_t n) {
+  if (limits.rule == BlockRule::topk) return aimed_at(limits, n);
+  return limits.most > 0 ? std::min(limits.most, n) : n;
+}
+
 std::vector<std::int32_t> admitted_blocks(const BlockLimits& limits, std::span<const float> scores) {
-  const std::int64_t n = std::ssize(scores), most = limits.most > 0 ? std::min(limits.most, n) : n;
+  const std::int64_t most = limits.most > 0 ? std::min(limits.most, std::ssize(scores)) : std::ssize(scores);
   const std::int64_t least = std::clamp<std::int64_t>(limits.least, 1, most);
   return plugin::largest(scores, std::clamp(count_admitted(limits, scores), least, most));
 }

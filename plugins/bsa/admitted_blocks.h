@@ -24,6 +24,10 @@ struct BlockLimits {
 // Quantile of the standard normal distribution, 0 <= p <= 1: U(0) = -inf, U(1) = inf.
 double normal_quantile(double p);
 
+// How many of n blocks are admitted at most, and how many a rule with a share aims at.
+std::int64_t most_admitted(const BlockLimits& limits, std::int64_t n);
+std::int64_t aimed_at(const BlockLimits& limits, std::int64_t n);
+
 // Indices in no order; at least one. Standard deviations are of the population.
 std::vector<std::int32_t> admitted_blocks(const BlockLimits& limits, std::span<const float> scores);
 
