@@ -1,6 +1,6 @@
-// The registry is the test list: every operator is run on its own examples, in every element type its table allows,
-// with one and with eight threads, in place and not, on empty and rank-0 tensors, and its gradient against central
-// differences.
+// The registry is the test list: every operator, those of plugins and methods included, is run on its own examples, in
+// every element type its table allows, with one and with eight threads, in place and not, on empty and rank-0 tensors,
+// and its gradient against central differences.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,9 +8,9 @@
 #include "runtime/op/evaluate.h"
 #include "runtime/op/example.h"
 #include "runtime/op/infer.h"
-#include "runtime/op/registry.h"
 #include "tests/support/central_difference.h"
 #include "tests/support/compare.h"
+#include "tests/support/full_registry.h"
 #include "tests/support/threads.h"
 
 namespace tessera {
@@ -18,7 +18,7 @@ namespace {
 
 std::vector<const OpDef*> with_kernels() {
   std::vector<const OpDef*> ops;
-  for (const auto& [key, op] : builtin_registry())
+  for (const auto& [key, op] : full_registry())
     if (op->kernel && !op->examples.empty()) ops.push_back(op);
   return ops;
 }
@@ -156,7 +156,8 @@ TEST_P(EveryOperator, has_the_gradient_that_central_differences_say) {
     const Example e = parse_example(op, text);
     std::vector<bool> wanted;
     for (const auto& t : e.out) wanted.push_back(bool(t));
-    for (const auto& error : gradient_errors(op, e.attributes, e.in, wanted)) ADD_FAILURE() << error;
+    for (const auto& error : gradient_errors(op, e.attributes, e.in, wanted, {}, full_registry()))
+      ADD_FAILURE() << error;
   }
 }
 

@@ -6,7 +6,7 @@
 #include "runtime/op/evaluate.h"
 #include "tests/support/attention_case.h"
 #include "tests/support/compare.h"
-#include "tests/support/sparse_methods.h"
+#include "tests/support/full_registry.h"
 #include "tests/support/sparse_reference.h"
 #include "tests/support/threads.h"
 
@@ -47,9 +47,9 @@ Results run(const VsaCase& c, const SparseReference& r, DType t) {
                dlse = converted(Tensor::of<double>({s.batch, s.q_heads, s.tokens()}, r.dlse), wide);
   std::vector<const Tensor*> in{&q, &k, &v, nullptr, nullptr, nullptr, nullptr, s.gated ? &gate : nullptr};
   Results results;
-  results.forward = evaluate(sparse_registry().at("tessera.attention::vsa"), attributes(c), in, 7);
+  results.forward = evaluate(full_registry().at("tessera.attention::vsa"), attributes(c), in, 7);
   in.insert(in.end(), {&results.forward[0], &results.forward[4], &dy, &dlse, &results.forward[6]});
-  results.backward = evaluate(sparse_registry().at("tessera.attention::vsaGrad"), attributes(c), in, 4);
+  results.backward = evaluate(full_registry().at("tessera.attention::vsaGrad"), attributes(c), in, 4);
   return results;
 }
 

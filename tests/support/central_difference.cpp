@@ -93,10 +93,10 @@ std::vector<std::string> gradient_errors(const Graph& g, const std::vector<Tenso
 
 std::vector<std::string> gradient_errors(const OpDef& op, const Attributes& attributes,
                                          const std::vector<Tensor>& inputs, const std::vector<bool>& wanted,
-                                         const DifferenceOptions& options) {
+                                         const DifferenceOptions& options, const Registry& registry) {
   if (op.gradient.is(no_gradient)) return {};
   Graph g;
-  GraphBuilder build(g, builtin_registry());
+  GraphBuilder build(g, registry);
   std::vector<ValueId> in;
   std::vector<Tensor> variables;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -121,7 +121,7 @@ std::vector<std::string> gradient_errors(const OpDef& op, const Attributes& attr
   const auto out = build.add(op, "node", std::move(in), attributes, names);
   for (std::size_t i = 0; i < wanted.size(); ++i)
     if (wanted[i]) build.output(names[i], out[i]);
-  return gradient_errors(g, variables, builtin_registry(), options);
+  return gradient_errors(g, variables, registry, options);
 }
 
 }  // namespace tessera

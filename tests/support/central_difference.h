@@ -28,6 +28,7 @@ std::vector<std::string> gradient_errors(const Graph& g, const std::vector<Tenso
 // (no_gradient) have no errors. `wanted` has an entry per output; those that are false are left out of the node.
 std::vector<std::string> gradient_errors(const OpDef& op, const Attributes& attributes,
                                          const std::vector<Tensor>& inputs, const std::vector<bool>& wanted,
-                                         const DifferenceOptions& options = {});
+                                         const DifferenceOptions& options = {},
+                                         const Registry& registry = builtin_registry());
 
 }  // namespace tessera
