@@ -1,5 +1,6 @@
 #include "runtime/op/scratch.h"
 
+#include <sys/mman.h>
 #include <cstdlib>
 #include <vector>
 
@@ -7,6 +8,8 @@
 
 namespace tessera {
 namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 // Blocks that the thread owns and nobody uses. At most `kept_bytes` stay; the rest goes back to the system.
 struct Pool {
@@ -36,8 +39,11 @@ ScratchBlock::ScratchBlock(std::size_t bytes) : data_(nullptr), bytes_((bytes + 
     bytes_ = block.bytes;
     return;
   }
-  data_ = std::aligned_alloc(4096, bytes_);
+  const std::size_t alignment = bytes_ >= huge_page ? huge_page : 4096;
+  bytes_ = (bytes_ + alignment - 1) / alignment * alignment;
+  data_ = bytes_ >= bytes ? std::aligned_alloc(alignment, bytes_) : nullptr;
   check(data_ != nullptr, Code::run_time, "out of memory: ", bytes, " bytes of working memory");
+  if (alignment == huge_page) ::madvise(data_, bytes_, MADV_HUGEPAGE);  // only advice: failing changes nothing
 }
 
 ScratchBlock::~ScratchBlock() {
