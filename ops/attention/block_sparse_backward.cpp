@@ -8,14 +8,15 @@
 #include "ops/attention/block_sparse_keys.h"
 #include "ops/attention/online_softmax.h"
 #include "ops/attention/score_gradients.h"
+#include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace attention {
 namespace {
 
-constexpr std::int64_t kGroupBytes = std::int64_t{256} << 20;  // of working memory, if one head fits
-constexpr std::int64_t kEnoughTasks = 32;                      // of a round
-constexpr std::int64_t kLeastChunk = 512;                      // keys
+constexpr std::int64_t kGroupBytes = std::int64_t{128} << 20;  // of working memory, if one head fits
+constexpr std::int64_t kEnoughTasks = 24;                      // of a round
+constexpr std::int64_t kLeastChunk = 1024;                     // keys
 
 // Boundaries of `parts` parts of about equal weight.
 std::vector<std::int64_t> cut_evenly(const std::vector<std::int64_t>& weights, std::int64_t parts) {
@@ -48,6 +49,9 @@ struct Backward {
   AttentionView<const T> y, dy;
   const C *lse, *dlse;
   AttentionGradients<T> out;
+  // Working memory for as many pairs as are worked on at a time: K and V in tiled order, KeptRows, and the sums of dk
+  // [kv_len][qk_dim] and dv [kv_len][v_dim].
+  C *copies = nullptr, *kept_rows = nullptr, *sums = nullptr;
 
   // A group of (batch, kv head) pairs [begin, end).
   struct Heads {
@@ -56,9 +60,7 @@ struct Backward {
     const QueryRows& rows;
     std::vector<std::int64_t> first_group{};                      // per pair: its row groups
     std::vector<std::vector<std::int64_t>> chunks{}, segments{};  // per pair: bounds of key tiles, of row groups
-    std::vector<std::int64_t> kept_at{};                          // per row group: its KeptRows in `kept`
-    C* kept = nullptr;
-    C* sums = nullptr;  // per pair dk [kv_len][qk_dim], dv [kv_len][v_dim]
+    std::vector<std::int64_t> kept_at{};                          // per row group: its KeptRows in kept_rows
   };
   // Working memory of a task.
   struct Work {
@@ -68,7 +70,7 @@ struct Backward {
   };
 
   std::int64_t group_size() const { return problem.shape.q_heads / problem.shape.kv_heads; }
-  std::int64_t pair_bytes() const;
+  std::int64_t kept_size() const;
   void run(std::int64_t begin, std::int64_t end) const;
   void cut(Heads& heads) const;
   void prepare(const Heads& heads, std::int64_t group) const;
@@ -88,19 +90,19 @@ struct Backward {
     return problem.lists->row(batch_head(group), group.tile);
   }
   Rows<C> dk_of(const Heads& heads, std::int64_t pair) const {
-    const auto& s = problem.shape;
-    return {heads.sums + (pair - heads.begin) * s.kv_len * (s.qk_dim + s.v_dim), s.qk_dim};
+    return {sums + (pair - heads.begin) * sum_size(), problem.shape.qk_dim};
   }
   Rows<C> dv_of(const Heads& heads, std::int64_t pair) const {
-    const auto& s = problem.shape;
-    return {dk_of(heads, pair).row(s.kv_len), s.v_dim};
+    return {dk_of(heads, pair).row(problem.shape.kv_len), problem.shape.v_dim};
   }
-  std::int64_t kept_size(const RowGroup& group) const {
-    return group.count * key_size<C>(problem.shape) + LaneBlocks<C>(group.count).lanes() * (problem.shape.qk_dim + 3);
+  std::int64_t kept_size(std::int64_t queries) const {
+    const std::int64_t lanes = (queries + vector - 1) / vector * vector;
+    return queries * key_size<C>(problem.shape) + lanes * (problem.shape.qk_dim + 3);
   }
+  std::int64_t sum_size() const { return problem.shape.kv_len * (problem.shape.qk_dim + problem.shape.v_dim); }
   KeptRows<C> kept(const Heads& heads, std::int64_t group) const {
     const int count = heads.rows.groups[group].count, lanes = LaneBlocks<C>(count).lanes();
-    C* next = heads.kept + heads.kept_at[group];
+    C* next = kept_rows + heads.kept_at[group];
     const auto take = [&](std::int64_t n) { return std::exchange(next, next + n); };
     const std::int64_t q_pitch = copy_pitch<C>(problem.shape.qk_dim), v_pitch = copy_pitch<C>(problem.shape.v_dim);
     return {{take(count * q_pitch), q_pitch},
@@ -128,17 +130,19 @@ Rows<const C> block_panel(const LaneBlocks<C>& in, int block, std::int64_t dim, 
   return {panel + in.first(block) * dim, in.vectors(block) * in.vector};
 }
 
+// Elements that the KeptRows of a pair take at most: when every query is computed.
 template <class T>
-std::int64_t Backward<T>::pair_bytes() const {
-  const auto& s = problem.shape;
-  const std::int64_t keys = s.kv_len * (key_size<C>(s) + s.qk_dim + s.v_dim);
-  return (keys + group_size() * s.q_len * (key_size<C>(s) + s.qk_dim + 3)) * static_cast<std::int64_t>(sizeof(C));
+std::int64_t Backward<T>::kept_size() const {
+  std::int64_t size = 0;
+  for (std::int64_t tile = 0; tile < problem.query_tiles->tiles(); ++tile)
+    size += kept_size(problem.query_tiles->size(tile));
+  return group_size() * size;
 }
 
 template <class T>
 void Backward<T>::run(std::int64_t begin, std::int64_t end) const {
   const auto& shape = problem.shape;
-  const KeySources<T> keys(problem, begin, end);
+  const KeySources<T> keys(problem, begin, end, copies);
   const QueryRows rows =
       query_rows(shape, *problem.query_tiles, problem.source, begin * group_size(), end * group_size(), vector);
   const std::int64_t pairs = end - begin, groups = std::ssize(rows.groups);
@@ -146,11 +150,7 @@ void Backward<T>::run(std::int64_t begin, std::int64_t end) const {
   Heads heads{begin, end, parts, keys, rows};
   cut(heads);
   std::int64_t size = 0;
-  for (const auto& group : rows.groups) heads.kept_at.push_back(std::exchange(size, size + kept_size(group)));
-  const std::int64_t sums = pairs * shape.kv_len * (shape.qk_dim + shape.v_dim);
-  const Scratch<C> kept_memory(size), sum_memory(sums);
-  heads.kept = kept_memory.data();
-  heads.sums = sum_memory.data();
+  for (const auto& group : rows.groups) heads.kept_at.push_back(std::exchange(size, size + kept_size(group.count)));
 
   const auto for_each = [](std::int64_t n, std::int64_t grain, auto&& f) {
     run_parallel(n, grain, [&](std::int64_t from, std::int64_t to) {
@@ -158,7 +158,7 @@ void Backward<T>::run(std::int64_t begin, std::int64_t end) const {
     });
   };
   for_each(groups, 4, [&](std::int64_t i) { prepare(heads, i); });
-  for_each(pairs, 1, [&](std::int64_t i) { std::fill_n(heads.sums + i * (sums / pairs), sums / pairs, C(0)); });
+  for_each(pairs, 1, [&](std::int64_t i) { std::fill_n(sums + i * sum_size(), sum_size(), C(0)); });
   for (std::int64_t round = 0; round < heads.parts; ++round) {
     for_each(pairs * heads.parts, 1, [&](std::int64_t i) {
       const std::int64_t chunk = i % heads.parts;
@@ -367,11 +367,17 @@ template <class T>
 void block_sparse_backward(const BlockSparse<T>& problem, AttentionView<const T> y, const Compute<T>* lse,
                            AttentionView<const T> dy, const Compute<T>* dlse, const AttentionGradients<T>& gradients) {
   const auto& shape = problem.shape;
-  const attention::Backward<T> task{problem, y, dy, lse, dlse, gradients};
+  using C = Compute<T>;
+  attention::Backward<T> task{problem, y, dy, lse, dlse, gradients};
   const std::int64_t pairs = shape.batch * shape.kv_heads;
   if (pairs == 0) return;
-  const std::int64_t bytes = std::max<std::int64_t>(task.pair_bytes(), 1);
+  const std::int64_t copy = shape.kv_len * attention::key_size<C>(shape), kept = task.kept_size();
+  const std::int64_t bytes = (copy + kept + task.sum_size() + 1) * static_cast<std::int64_t>(sizeof(C));
   const std::int64_t together = attention::even_part(pairs, std::max<std::int64_t>(1, attention::kGroupBytes / bytes));
+  const Scratch<C> copies(together * copy), kept_rows(together * kept), sums(together * task.sum_size());
+  task.copies = copies.data();
+  task.kept_rows = kept_rows.data();
+  task.sums = sums.data();
   for (std::int64_t begin = 0; begin < pairs; begin += together) task.run(begin, std::min(pairs, begin + together));
   if (problem.source == nullptr) return;
   run_parallel(shape.batch * shape.q_heads, 1, [&](std::int64_t begin, std::int64_t end) {

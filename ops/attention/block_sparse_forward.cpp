@@ -2,12 +2,13 @@
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/block_sparse_keys.h"
 #include "ops/attention/online_softmax.h"
+#include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace attention {
 namespace {
 
-constexpr std::int64_t kCopyBytes = std::int64_t{64} << 20;  // of K and V in tiled order at a time, if one head fits
+constexpr std::int64_t kCopyBytes = std::int64_t{16} << 20;  // of K and V in tiled order at a time, if one head fits
 
 template <class T>
 struct Forward {
@@ -94,11 +95,13 @@ void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Com
   const auto& shape = problem.shape;
   const attention::Forward<T> task{problem, y, lse};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = pairs > 0 ? shape.q_heads / shape.kv_heads : 0;
-  const std::int64_t copy = shape.kv_len * attention::key_size<C>(shape) * static_cast<std::int64_t>(sizeof(C));
-  const std::int64_t together = std::max<std::int64_t>(1, attention::kCopyBytes / std::max<std::int64_t>(copy, 1));
+  const std::int64_t copy = shape.kv_len * attention::key_size<C>(shape);
+  const std::int64_t fit = attention::kCopyBytes / (static_cast<std::int64_t>(sizeof(C)) * copy + 1);
+  const std::int64_t together = attention::even_part(pairs, std::max<std::int64_t>(fit, 1));
+  const Scratch<C> memory(std::min(pairs, together) * copy);
   for (std::int64_t begin = 0, end; begin < pairs; begin = end) {
     end = std::min(pairs, begin + together);
-    const attention::KeySources<T> keys(problem, begin, end);
+    const attention::KeySources<T> keys(problem, begin, end, memory.data());
     const auto rows =
         attention::query_rows(shape, *problem.query_tiles, problem.source, begin * heads, end * heads, simd::kLanes<C>);
     run_parallel(static_cast<std::int64_t>(rows.groups.size()), 1, [&](std::int64_t from, std::int64_t to) {

@@ -4,13 +4,12 @@
 // Where lists name every key more than once, K and V are first brought into tiled order, so that runs of consecutive
 // tiles are panels where they lie. Short runs, and all runs where such a copy does not pay, are gathered into a panel
 // row by row: tiles of a few keys, even of one, fill panels like large ones.
-#include <optional>
+#include <utility>
 
 #include "ops/attention/block_sparse_rows.h"
 #include "ops/attention/panel.h"
 #include "ops/attention/query_block.h"
 #include "runtime/op/parallel.h"
-#include "runtime/op/scratch.h"
 
 namespace tessera::attention {
 
@@ -98,28 +97,27 @@ std::int64_t key_size(const AttentionShape& shape) {
 }
 
 // The sources of (batch, kv head) pairs [begin, end), pair = batch * kv_heads + kv head, with the copies that pay.
+// `memory` has room for all of them: kv_len * key_size elements each.
 template <class T>
 class KeySources {
  public:
   using C = Compute<T>;
-  KeySources(const BlockSparse<T>& problem, std::int64_t begin, std::int64_t end) : first_(begin) {
+  KeySources(const BlockSparse<T>& problem, std::int64_t begin, std::int64_t end, C* memory) : first_(begin) {
     const auto& shape = problem.shape;
-    const std::int64_t size = shape.kv_len * key_size<C>(shape), tiles = problem.key_tiles->tiles();
-    std::vector<std::int64_t> copied;
+    const std::int64_t k_pitch = copy_pitch<C>(shape.qk_dim), v_pitch = copy_pitch<C>(shape.v_dim);
+    const std::int64_t tiles = problem.key_tiles->tiles();
+    std::vector<const KeySource<T>*> copied;
+    sources_.reserve(static_cast<std::size_t>(end - begin));
     for (std::int64_t pair = begin; pair < end; ++pair) {
       sources_.push_back({problem.key_tiles, problem.k, problem.v, pair / shape.kv_heads, pair % shape.kv_heads,
                           shape.qk_dim, shape.v_dim});
-      if (listed_keys(problem, pair) >= 2 * shape.kv_len) copied.push_back(pair - begin);
-    }
-    memory_.emplace(static_cast<std::int64_t>(copied.size()) * size);
-    C* next = memory_->data();
-    for (const auto i : copied) {
-      sources_[i].tiled_k = {next, copy_pitch<C>(shape.qk_dim)};
-      sources_[i].tiled_v = {next + shape.kv_len * copy_pitch<C>(shape.qk_dim), copy_pitch<C>(shape.v_dim)};
-      next += size;
+      if (listed_keys(problem, pair) < 2 * shape.kv_len) continue;
+      sources_.back().tiled_k = {std::exchange(memory, memory + shape.kv_len * k_pitch), k_pitch};
+      sources_.back().tiled_v = {std::exchange(memory, memory + shape.kv_len * v_pitch), v_pitch};
+      copied.push_back(&sources_.back());
     }
     run_parallel(static_cast<std::int64_t>(copied.size()) * tiles, 8, [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t i = from; i < to; ++i) sources_[copied[i / tiles]].copy_tile(i % tiles);
+      for (std::int64_t i = from; i < to; ++i) copied[i / tiles]->copy_tile(i % tiles);
     });
   }
   const KeySource<T>& of(std::int64_t pair) const { return sources_[pair - first_]; }
@@ -136,7 +134,6 @@ class KeySources {
 
   std::int64_t first_;
   std::vector<KeySource<T>> sources_;
-  std::optional<Scratch<C>> memory_;
 };
 
 }  // namespace tessera::attention
