@@ -11,5 +11,5 @@ function(tessera_add_plugin NAME)
   endif()
   set_target_properties(${NAME} PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden
                         VISIBILITY_INLINES_HIDDEN ON)
-  install(TARGETS ${NAME} LIBRARY DESTINATION lib/tessera/plugins)
+  set_property(GLOBAL APPEND PROPERTY TESSERA_PLUGINS ${NAME})
 endfunction()
