@@ -58,7 +58,7 @@ void check_free(const Process& p, const tsr_plugin& table) {
   const auto taken = [](const std::string& what, const Plugin* by) {
     Error e(Code::plugin, concat(what, by ? concat(" is brought by plugin '", by->name, "' (", by->path, ") already")
                                           : " is built in"));
-    throw e.hint("rename it, or load only one of the two");
+    throw e.hint(by ? "rename it, or load only one of the two" : "give it another name");
   };
   for (const tsr_op& op : std::span(table.ops, table.op_count)) {
     const std::string_view domain = std::string_view(op.domain) == "ai.onnx" ? "" : op.domain;

@@ -1,8 +1,10 @@
 #include "runtime/session/plugin_host/library.h"
 
+#include <cxxabi.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -91,6 +93,16 @@ void check_elf(const std::string& path) {
   check_complete(file, header);
 }
 
+// "_Z3foov" -> "foo()"; other names as they are.
+std::string demangled(std::string_view symbol) {
+  int status = 0;
+  const std::string name(symbol.substr(0, symbol.find(' ')));
+  char* text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
+  const std::string readable = text ? text : name;
+  std::free(text);
+  return readable;
+}
+
 // The loader's message, and what to do about it.
 Error loading_failure(const std::string& path, std::string_view message) {
   constexpr std::string_view missing = ": cannot open shared object file";
@@ -99,19 +111,19 @@ Error loading_failure(const std::string& path, std::string_view message) {
                    concat("install it, or name its folder in LD_LIBRARY_PATH; `ldd ", path, "` lists what it needs"));
   constexpr std::string_view undefined = "undefined symbol: ";
   if (const auto at = message.find(undefined); at != std::string_view::npos)
-    return failure(concat("it uses '", message.substr(at + undefined.size()), "', which nothing defines"),
+    return failure(concat("it uses '", demangled(message.substr(at + undefined.size())), "', which nothing defines"),
                    "link the plugin with the library or the source file that defines it");
   return failure(concat("the system cannot load it: ", message), concat("`ldd ", path, "` may say more"));
 }
 
 const tsr_plugin* call_entry(void* symbol) {
-  // A plugin that throws here, in spite of the C interface.
+  const char* no_work = "it only returns the address of a constant table; work belongs into kernels";
   try {
     return reinterpret_cast<tsr_plugin_entry_function>(symbol)();
   } catch (const std::exception& e) {
-    throw Error(Code::plugin, concat(entry_name, " threw an exception: ", e.what()));
+    throw failure(concat(entry_name, " threw an exception: ", e.what()), no_work);
   } catch (...) {
-    throw Error(Code::plugin, concat(entry_name, " threw an exception"));
+    throw failure(concat(entry_name, " threw an exception"), no_work);
   }
 }
 
@@ -143,7 +155,7 @@ const tsr_plugin& open_plugin_library(const std::string& path) {
     throw failure(concat("it exports no ", entry_name, ": it is a library, but no plugin of Tessera"),
                   "define the entry as plugin.h declares it, and link with tessera_add_plugin");
   const tsr_plugin* plugin = call_entry(symbol);
-  check(plugin != nullptr, Code::plugin, entry_name, " returned no table");
+  if (!plugin) throw failure(concat(entry_name, " returned no table"), "return the address of a constant tsr_plugin");
   check_abi(plugin->abi_version, plugin->size, TSR_ABI_VERSION);
   return *plugin;
 }

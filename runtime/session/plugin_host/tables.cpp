@@ -19,7 +19,7 @@ void check_name(const std::string& what, const char* name) {
 }
 
 void check_text(const std::string& what, const char* field, const char* text) {
-  check(text && *text, Code::plugin, what, " has no ", field, ": every entry of a plugin says it");
+  check(text && *text, Code::plugin, what, " has no ", field, "; write it: `tessera plugins info` shows it to users");
 }
 
 void check_size(const std::string& what, const char* type, std::uint32_t size, std::size_t expected) {

@@ -1,0 +1,3 @@
+#include <tessera/plugin.h>
+
+const tsr_plugin* tsr_plugin_entry() { return nullptr; }

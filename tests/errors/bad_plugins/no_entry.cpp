@@ -1,0 +1,2 @@
+// A library, but no plugin.
+extern "C" [[gnu::visibility("default")]] int tsr_plugin_enrty() { return 0; }
