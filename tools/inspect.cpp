@@ -238,7 +238,7 @@ std::string report_dot(const Inspection& x) {
 int list_passes(Format format) {
   Table table{{"pass", "does", "source"}, {}};
   Json list = Json::array();
-  for (const PassDef* p : simplify_passes()) {
+  for (const PassDef* p : all_passes()) {
     table.rows.push_back({std::string(p->name), std::string(p->doc), std::string(p->source)});
     list.push_back({{"name", p->name}, {"doc", p->doc}, {"source", p->source}});
   }

@@ -5,18 +5,31 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/graph/edit.h"
 
 namespace tessera {
 
+// A place that looks like what a pass rewrites, and what kept the pass from it.
+struct Miss {
+  std::string node;  // its name
+  std::string reason;
+};
+
 struct PassDef {
   std::string_view name, doc, source;
   bool (*run)(Graph&, const Registry&);  // true when something changed; leaves a graph that `verify` accepts
+  // For `inspect --why`: the near misses in a graph that the pass has left.
+  std::vector<Miss> (*near_misses)(const Graph&) = nullptr;
 };
 
-// The passes between binding shapes and planning, in order; run to a fixed point.
+// The passes between binding shapes and looking for attention, in order; run to a fixed point.
 std::span<const PassDef* const> simplify_passes();
+// The passes of stage `fuse`, in order; run to a fixed point.
+std::span<const PassDef* const> fuse_passes();
+// All there are, in the order of the stages.
+std::vector<const PassDef*> all_passes();
 
 struct PassOptions {
   std::set<std::string, std::less<>> disabled;  // names of passes not to run; Error(bad_input) for an unknown one
@@ -24,5 +37,9 @@ struct PassOptions {
 
 // Runs the passes over a bound graph until nothing changes, verifying after each.
 void simplify(Graph& g, const Registry& registry, const PassOptions& options = {});
+
+// Makes one node of several that compute one thing, where shapes are known. Results may differ from the exporter's
+// spelling in the last bits, except those of fuse_elementwise.
+void fuse(Graph& g, const Registry& registry, const PassOptions& options = {});
 
 }  // namespace tessera

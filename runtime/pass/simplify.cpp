@@ -9,12 +9,29 @@ namespace {
 
 void check_disabled(const PassOptions& options) {
   std::vector<std::string> names;
-  for (const auto* pass : simplify_passes()) names.emplace_back(pass->name);
+  for (const auto* pass : all_passes()) names.emplace_back(pass->name);
   for (const auto& name : options.disabled) {
     check(name != "bind_shapes" && name != fold_constants_pass.name, "pass '", name,
           "' cannot be turned off: what follows needs its results");
     check(std::find(names.begin(), names.end(), name) != names.end(), "there is no pass '", name, "'",
           did_you_mean(name, names));
+  }
+}
+
+void run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry& registry,
+                const PassOptions& options) {
+  check_disabled(options);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const auto* pass : passes) {
+      if (options.disabled.contains(pass->name) || !pass->run(g, registry)) continue;
+      changed = true;
+      try {
+        verify(g);
+      } catch (Error& e) {
+        throw e.in(concat("pass ", pass->name));
+      }
+    }
   }
 }
 
@@ -28,20 +45,30 @@ std::span<const PassDef* const> simplify_passes() {
   return passes;
 }
 
+std::span<const PassDef* const> fuse_passes() {
+  // Norms and activations first: what is left of pointwise operators then runs as chains.
+  static const PassDef* const passes[] = {
+      &fuse_layer_normalization_pass,
+      &fuse_rms_normalization_pass,
+      &fuse_modulation_pass,
+      &fuse_gelu_pass,
+      &fuse_silu_pass,
+  };
+  return passes;
+}
+
+std::vector<const PassDef*> all_passes() {
+  std::vector<const PassDef*> all;
+  for (const auto passes : {simplify_passes(), fuse_passes()}) all.insert(all.end(), passes.begin(), passes.end());
+  return all;
+}
+
 void simplify(Graph& g, const Registry& registry, const PassOptions& options) {
-  check_disabled(options);
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (const auto* pass : simplify_passes()) {
-      if (options.disabled.contains(pass->name) || !pass->run(g, registry)) continue;
-      changed = true;
-      try {
-        verify(g);
-      } catch (Error& e) {
-        throw e.in(concat("pass ", pass->name));
-      }
-    }
-  }
+  run_passes(simplify_passes(), g, registry, options);
+}
+
+void fuse(Graph& g, const Registry& registry, const PassOptions& options) {
+  run_passes(fuse_passes(), g, registry, options);
 }
 
 }  // namespace tessera

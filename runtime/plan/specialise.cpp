@@ -18,6 +18,7 @@ std::optional<Stage> stage_from_name(std::string_view text) {
 Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry, const PassOptions& options) {
   if (stage >= Stage::bind) bind_shapes(g, binding);
   if (stage >= Stage::fold) simplify(g, registry, options);
+  if (stage >= Stage::fuse) fuse(g, registry, options);
   return g;
 }
 

@@ -94,7 +94,7 @@ int contest(const char* path, int threads, bool plain) {
   SessionOptions options;
   options.threads = threads;
   if (plain)
-    for (const auto* pass : simplify_passes())
+    for (const auto* pass : all_passes())
       if (pass->name != "fold_constants") options.disabled_passes.emplace(pass->name);  // it sets the shapes, too
   Session session = Session::open(path, options);
   const double opened = now();

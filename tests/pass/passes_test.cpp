@@ -172,7 +172,7 @@ TEST(Simplify, can_be_told_to_leave_passes_out) {
 }
 
 TEST(Passes, have_names_and_documentation) {
-  for (const auto* pass : simplify_passes()) {
+  for (const auto* pass : all_passes()) {
     EXPECT_FALSE(pass->name.empty());
     EXPECT_FALSE(pass->doc.empty()) << pass->name;
     EXPECT_FALSE(pass->source.empty()) << pass->name;

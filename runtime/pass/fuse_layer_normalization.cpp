@@ -1,0 +1,27 @@
+#include "runtime/pass/normalization_chain.h"
+
+namespace tessera {
+namespace {
+
+ValueId write(Edit& edit, const NormalizationChain& c) {
+  std::vector<ValueId> in{c.x, c.scale, c.bias};
+  while (in.back() == ValueId::none) in.pop_back();
+  return edit.node("LayerNormalization", std::move(in), c.attributes());
+}
+
+}  // namespace
+
+const PassDef fuse_layer_normalization_pass{
+    .name = "fuse_layer_normalization",
+    .doc =
+        "Makes one LayerNormalization of ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div [, Mul, Add] and its "
+        "other spellings, as written for opsets below 17.",
+    .source = "Ba et al. 2016, arXiv:1607.06450; torch.onnx exports",
+    .run =
+        [](Graph& g, const Registry& registry) {
+          return replace_matches(g, registry, normalization_chain<Norm::layer>, write);
+        },
+    .near_misses = [](const Graph& g) { return near_misses(g, normalization_chain<Norm::layer>); },
+};
+
+}  // namespace tessera
