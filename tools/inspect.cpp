@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "runtime/base/nearest.h"
 #include "runtime/load/load.h"
 #include "runtime/plan/cost.h"
 #include "runtime/plan/specialise.h"
@@ -14,7 +15,7 @@ namespace tessera {
 namespace {
 
 struct InspectFlags {
-  std::string model, after;
+  std::string model, after, why;
   bool passes = false;
   InputFlags inputs;
   SessionFlags session;
@@ -246,11 +247,47 @@ int list_passes(Format format) {
   return 0;
 }
 
+const PassDef& pass_named(const std::string& name) {
+  std::vector<std::string> names;
+  for (const PassDef* p : all_passes()) {
+    if (p->name == name) {
+      check(p->near_misses != nullptr, "--why ", name, ": the pass has no near misses; it rewrites all it looks at");
+      return *p;
+    }
+    if (p->near_misses) names.emplace_back(p->name);
+  }
+  throw Error(Code::bad_input, concat("--why: there is no pass '", name, "'", did_you_mean(name, names)));
+}
+
+// What the pass nearly rewrote: asked of the graph that its stage leaves.
+int list_near_misses(const InspectFlags& f, Format format) {
+  const PassDef& pass = pass_named(f.why);
+  const auto fusing = fuse_passes();
+  const bool fuses = std::find(fusing.begin(), fusing.end(), &pass) != fusing.end();
+  const Registry registry = f.session.registry();
+  const Graph loaded = load(f.model, registry);
+  const Graph g =
+      graph_after(fuses ? Stage::fuse : Stage::sites, loaded,
+                  binding_of(f.inputs, loaded, given_inputs(f.inputs, loaded)), registry, f.session.passes());
+  Table table{{"node", "left by " + f.why + " because"}, {}};
+  Json list = Json::array();
+  for (const Miss& miss : pass.near_misses(g)) {
+    table.rows.push_back({miss.node, miss.reason});
+    list.push_back({{"node", miss.node}, {"reason", miss.reason}});
+  }
+  if (format == Format::json)
+    print(text_of({{"schema", 1}, {"pass", f.why}, {"near_misses", list}}, 2) + "\n");
+  else
+    print(table.rows.empty() ? f.why + " left nothing that looks like its pattern\n" : render(table, format));
+  return 0;
+}
+
 int inspect(const InspectFlags& f) {
   const Format format = f.report.format();
   if (f.passes) return list_passes(format);
   check(!f.model.empty(), "inspect needs a MODEL (or --passes)");
   try {
+    if (!f.why.empty()) return list_near_misses(f, format);
     const Inspection x = examine(f);
     print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(x) : report_text(f, x));
   } catch (Error& e) {
@@ -268,6 +305,7 @@ void add_inspect(CLI::App& app, Action& action) {
   sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto");
   sub.add_option("--after", f->after, "Show every node as it is after a stage")
       ->type_name("load|bind|fold|sites|policy|fuse|plan");
+  sub.add_option("--why", f->why, "Show what a pass nearly rewrote, and what kept it from that")->type_name("PASS");
   sub.add_flag("--passes", f->passes, "List the passes that --pass turns off");
   f->inputs.add_to(sub);
   add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");

@@ -53,7 +53,7 @@ TEST(Help, lists_the_documented_flags) {
                                      "--trace", "--dump-node"}}));
   EXPECT_EQ(flags_of({"verify"}), all({limits, report, {"--threads", "--rtol", "--atol", "--rel-max", "--save"}}));
   EXPECT_EQ(flags_of({"grad"}), all({inputs, outputs, limits, report, {"--threads", "--loss", "--wrt", "--dout"}}));
-  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--passes", "--plugin"}}));
+  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--why", "--passes", "--plugin"}}));
   EXPECT_EQ(flags_of({"bench"}), all({inputs, limits, report, {"--threads", "--repeat", "--warmup", "--require"}}));
   EXPECT_EQ(flags_of({"ops"}), all({report, {"--plugin"}}));
   for (const char* what : {"list", "info", "doctor"}) EXPECT_EQ(flags_of({"plugins", what}), report);
@@ -106,6 +106,8 @@ TEST(Usage, errors_say_what_and_what_next) {
       {{"verify", "/nowhere"}, 2, "/nowhere"},
       {{"inspect", open}, 2, "--set"},
       {{"inspect", fixed, "--after", "fsue"}, 2, "stage"},
+      {{"inspect", fixed, "--why", "fuse_gleu"}, 2, "fuse_gelu"},
+      {{"inspect", fixed, "--why", "remove_dead"}, 2, "no near misses"},
       {{"ops", "Adn"}, 3, "did you mean"},
       {{"grad", fixed, "--loss", "logits", "--wrt", "image", "--input", "image=zeros"}, 2, "--dout"},
       {{"bench", fixed, "--require", "ratio<1"}, 2, "nothing to compare"},
