@@ -129,11 +129,12 @@ class FullMethod : public MethodCall {
     must(backward() ? host_->block_sparse_backward(call_, attention_, &raw, source, tensors_)
                     : host_->block_sparse(call_, attention_, &raw, source, tensors_));
   }
-  // One row per (batch, head, group of `rows` queries), keys ascending.
-  void index_list(const Lists& lists, std::int64_t rows) {
+  // One row per (batch, head, group of `rows` queries), keys ascending; into other tensors than the call's where given.
+  void index_list(const Lists& lists, std::int64_t rows) { index_list(lists, rows, *tensors_); }
+  void index_list(const Lists& lists, std::int64_t rows, const tsr_attention_tensors& tensors) {
     const tsr_lists raw = lists.raw();
-    must(backward() ? host_->index_list_backward(call_, attention_, &raw, rows, tensors_)
-                    : host_->index_list(call_, attention_, &raw, rows, tensors_));
+    must(backward() ? host_->index_list_backward(call_, attention_, &raw, rows, &tensors)
+                    : host_->index_list(call_, attention_, &raw, rows, &tensors));
   }
   // (y, lse) of this call becomes the attention over the keys of both; key sets must be disjoint.
   void merge(const tsr_view& other, const void* other_lse) {
