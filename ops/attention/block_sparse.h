@@ -6,10 +6,13 @@
 //   j over all tokens of the key tiles in list(b, h, i); an empty list gives y = 0 and lse = -inf.
 //
 // T is float, double, f16 or bf16; sums in Compute<T>. Operands are read through views, in the token order of the
-// model; K and V are brought into tiled order once per (batch, kv head), in groups, so that a tile is contiguous
-// (memory: at most a few heads' K and V at a time). Nothing of size q_len x kv_len is allocated; work and memory are
-// proportional to the lists. Thread rule and determinism as in kernel.h: same bits for any number of threads. Source:
-// Zhang et al. 2025, arXiv:2505.13389, section 3; Dao 2023, arXiv:2307.08691.
+// model. Nothing of size q_len x kv_len is allocated, and the work is proportional to the pairs in the lists.
+//
+// K and V that lists name twice or more are brought into tiled order, some heads at a time: 16 MB in forward, or one
+// head's. Backward keeps K, V, q, dy and the sums of dq, dk and dv of some heads, 128 MB of them or one head's: about
+// 4 (2 kv_len + q_len (1.5 x heads per kv head)) (qk_dim + v_dim) bytes. Thread rule and determinism as in kernel.h:
+// same bits for any number of threads. Source: Zhang et al. 2025, arXiv:2505.13389, section 3; Dao 2023,
+// arXiv:2307.08691.
 #include <vector>
 
 #include "ops/attention/kernel.h"

@@ -114,22 +114,6 @@ struct Backward {
   }
 };
 
-// Panels of all blocks of a group from its rows.
-template <class C>
-void pack_rows(Rows<C> rows, int count, std::int64_t dim, C* panel) {
-  const LaneBlocks<C> in(count);
-  for (int b = 0; b < in.blocks(); ++b) {
-    const C* from[kBlockLanes<C>];
-    for (int i = 0; i < in.vectors(b) * in.vector; ++i) from[i] = rows.row(std::min(in.first(b) + i, count - 1));
-    pack_panel<C>(from, 1, dim, in.vectors(b), Rows<C>{panel + in.first(b) * dim, in.vectors(b) * in.vector});
-  }
-}
-
-template <class C>
-Rows<const C> block_panel(const LaneBlocks<C>& in, int block, std::int64_t dim, const C* panel) {
-  return {panel + in.first(block) * dim, in.vectors(block) * in.vector};
-}
-
 // Elements that the KeptRows of a pair take at most: when every query is computed.
 template <class T>
 std::int64_t Backward<T>::kept_size() const {
@@ -198,7 +182,11 @@ void Backward<T>::prepare(const Heads& heads, std::int64_t index) const {
   const auto rows = kept(heads, index);
   const std::int32_t *const places = heads.rows.places.data() + group.first, *const end = places + group.count;
   for (int i = 0; i < group.count; ++i) {
-    const std::int64_t token = tiles.order[places[i]];
+    const std::int64_t token = tiles.order[places[i]],
+                       soon = tiles.order[places[std::min(i + kRowsAhead, group.count - 1)]];
+    prefetch_row(problem.q.row(group.batch, group.head, soon), shape.qk_dim);
+    prefetch_row(dy.row(group.batch, group.head, soon), shape.v_dim);
+    prefetch_row(y.row(group.batch, group.head, token), shape.v_dim);  // of the next loop
     copy_padded(problem.q.row(group.batch, group.head, token), shape.qk_dim, rows.q.stride, rows.q.row(i));
     copy_padded(dy.row(group.batch, group.head, token), shape.v_dim, rows.dy.stride, rows.dy.row(i));
   }

@@ -34,8 +34,11 @@ struct KeySource {
 
   // Brings the keys of a tile into the tiled copy.
   void copy_tile(std::int64_t tile) const {
-    for (std::int64_t place = tiles->first[tile]; place < tiles->first[tile + 1]; ++place)
+    const std::int64_t end = tiles->first[tile + 1];
+    for (std::int64_t place = tiles->first[tile]; place < end; ++place) {
+      prefetch_key(std::min(place + kRowsAhead, end - 1));
       copy_key(place, tiled_k.row(place), tiled_v.row(place));
+    }
   }
 
   // Calls f(panel) until all keys of the list, ascending tiles, have had their turn. `memory` is the panel that keys
@@ -83,6 +86,10 @@ struct KeySource {
       }
     }
     return {count, {to_k.data, to_k.stride}, {to_v.data, to_v.stride}, 0, places};
+  }
+  void prefetch_key(std::int64_t place) const {
+    prefetch_row(k.row(batch, head, tiles->order[place]), qk_dim);
+    prefetch_row(v.row(batch, head, tiles->order[place]), v_dim);
   }
   void copy_key(std::int64_t place, C* to_k, C* to_v) const {
     copy_row<C>(k.row(batch, head, tiles->order[place]), qk_dim, to_k);

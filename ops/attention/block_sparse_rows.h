@@ -1,6 +1,7 @@
 #pragma once
 // The queries of block-sparse attention that are computed, in groups of up to kTileQueries that share a list.
 #include "ops/attention/block_sparse.h"
+#include "ops/attention/panel.h"
 #include "ops/attention/query_block.h"
 
 namespace tessera::attention {
@@ -27,6 +28,22 @@ struct LaneBlocks {
   int queries(int block) const { return std::min(part * vector, count - first(block)); }
   int lanes() const { return total * vector; }
 };
+
+// Panels of all blocks of up to kTileQueries rows, [dim][lanes of the block], one after the other.
+template <class C>
+void pack_rows(Rows<C> rows, int count, std::int64_t dim, C* panel) {
+  const LaneBlocks<C> in(count);
+  for (int b = 0; b < in.blocks(); ++b) {
+    const C* from[kBlockLanes<C>];
+    for (int i = 0; i < in.vectors(b) * in.vector; ++i) from[i] = rows.row(std::min(in.first(b) + i, count - 1));
+    pack_panel<C>(from, 1, dim, in.vectors(b), Rows<C>{panel + in.first(b) * dim, in.vectors(b) * in.vector});
+  }
+}
+
+template <class C>
+Rows<const C> block_panel(const LaneBlocks<C>& in, int block, std::int64_t dim, const C* panel) {
+  return {panel + in.first(block) * dim, in.vectors(block) * in.vector};
+}
 
 // Up to kTileQueries queries of one tile.
 struct RowGroup {

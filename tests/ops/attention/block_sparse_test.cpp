@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <random>
 
 #include "tests/support/attention_case.h"
 #include "tests/support/block_sparse_case.h"
@@ -78,6 +81,19 @@ TEST(BlockSparse, tiles_of_any_size) {
   }
 }
 
+// Backward cuts keys in chunks of 1024 and more, and works in rounds.
+TEST(BlockSparse, several_chunks_of_keys) {
+  for (const bool sources : {false, true})
+    expect_reference({.q_heads = 2,
+                      .kv_heads = 1,
+                      .q_grid = {90},
+                      .q_cube = {16},
+                      .k_grid = {3300},
+                      .k_cube = {70},
+                      .density = 0.3,
+                      .sources = sources});
+}
+
 TEST(BlockSparse, densities) {
   for (const double density : {0.0, 0.05, 0.5, 0.9, 1.0})
     expect_reference(
@@ -95,6 +111,83 @@ TEST(BlockSparse, large_scores) {
                       .k_cube = {4, 4, 4},
                       .amplitude = a,
                       .sources = true});
+}
+
+// An lse beyond 1024 is too coarse in f32 to recompute probabilities from.
+TEST(BlockSparse, very_large_scores) {
+  BlockSparseData data({.q_heads = 2, .q_grid = {70}, .q_cube = {20}, .k_grid = {90}, .k_cube = {20}, .amplitude = 32});
+  EXPECT_GT(*std::max_element(data.lse.begin(), data.lse.end()), 2000);
+  expect_reference<float>(data);
+}
+
+TEST(BlockSparse, all_tiles_are_dense_attention) {
+  const BlockSparseData data({.q_heads = 2,
+                              .kv_heads = 1,
+                              .qk_dim = 64,
+                              .v_dim = 64,
+                              .q_grid = {4, 6, 7},
+                              .q_cube = {4, 4, 4},
+                              .k_grid = {4, 6, 7},
+                              .k_cube = {4, 4, 4},
+                              .density = 1,
+                              .rows_first = true});
+  BlockSparseOperands<float> x(data), dense(data);
+  x.forward(), x.backward();
+  const auto problem = dense.problem();
+  const auto& s = problem.shape;
+  const AttentionView<float> y = dense.view(dense.y.data(), s.q_heads, s.q_len, s.v_dim);
+  attention_forward<float>(s, problem.q, problem.k, problem.v, {}, problem.scale, 0, y, dense.lse.data());
+  attention_backward<float>(s, problem.q, problem.k, problem.v, {}, problem.scale, 0,
+                            dense.in(dense.y, s.q_heads, s.q_len, s.v_dim), dense.lse.data(),
+                            dense.in(dense.dy, s.q_heads, s.q_len, s.v_dim), dense.gradients(), dense.dlse.data());
+  const auto difference = [](const std::vector<float>& a, const std::vector<float>& b) {
+    return largest_error({a.begin(), a.end()}, {b.begin(), b.end()});
+  };
+  EXPECT_LE(difference(x.y, dense.y), 1e-5);
+  EXPECT_LE(difference(x.lse, dense.lse), 1e-5);
+  EXPECT_LE(difference(x.dq, dense.dq), 1e-5);
+  EXPECT_LE(difference(x.dk, dense.dk), 1e-5);
+  EXPECT_LE(difference(x.dv, dense.dv), 1e-5);
+}
+
+// d(sum(y dy) + sum(lse dlse)) along random directions, copies and zeros included.
+TEST(BlockSparse, agrees_with_differences_of_forward) {
+  const BlockSparseData data({.q_heads = 4,
+                              .kv_heads = 2,
+                              .qk_dim = 12,
+                              .v_dim = 7,
+                              .q_grid = {5, 9},
+                              .q_cube = {2, 4},
+                              .k_grid = {50},
+                              .k_cube = {9},
+                              .sources = true});
+  BlockSparseOperands<double> x(data);
+  const auto loss = [&] {
+    x.forward();
+    double sum = 0;
+    for (std::size_t i = 0; i < x.y.size(); ++i) sum += x.y[i] * x.dy[i];
+    for (std::size_t i = 0; i < x.lse.size(); ++i) sum += std::isinf(x.lse[i]) ? 0 : x.lse[i] * x.dlse[i];
+    return sum;
+  };
+  loss();
+  x.backward();
+  std::mt19937 engine(3);
+  std::normal_distribution<double> normal;
+  const std::pair<std::vector<double>*, std::vector<double>> variables[] = {{&x.q, x.dq}, {&x.k, x.dk}, {&x.v, x.dv}};
+  for (const auto& [variable, gradient] : variables) {
+    const std::vector<double> at = *variable;
+    std::vector<double> direction(at.size());
+    for (double& e : direction) e = normal(engine);
+    const auto loss_at = [&](double h) {
+      for (std::size_t i = 0; i < at.size(); ++i) (*variable)[i] = at[i] + h * direction[i];
+      return loss();
+    };
+    const double h = 1e-5, difference = (loss_at(h) - loss_at(-h)) / (2 * h);
+    *variable = at;
+    double expected = 0;
+    for (std::size_t i = 0; i < at.size(); ++i) expected += gradient[i] * direction[i];
+    EXPECT_NEAR(difference, expected, 1e-7 * (1 + std::abs(expected)));
+  }
 }
 
 template <class T>
@@ -119,7 +212,7 @@ TEST(BlockSparse, threads_change_no_bit) {
                               .kv_heads = 2,
                               .q_grid = {5, 6, 7},
                               .q_cube = {4, 4, 4},
-                              .k_grid = {1300},  // several chunks of keys
+                              .k_grid = {2100},  // two chunks of keys
                               .k_cube = {20},
                               .sources = true});
   expect_same_bits<float>(data);
