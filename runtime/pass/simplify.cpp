@@ -2,6 +2,7 @@
 
 #include "runtime/base/nearest.h"
 #include "runtime/graph/verify.h"
+#include "runtime/pass/find_attention.h"
 #include "runtime/pass/passes.h"
 
 namespace tessera {
@@ -59,7 +60,9 @@ std::span<const PassDef* const> fuse_passes() {
 
 std::vector<const PassDef*> all_passes() {
   std::vector<const PassDef*> all;
-  for (const auto passes : {simplify_passes(), fuse_passes()}) all.insert(all.end(), passes.begin(), passes.end());
+  all.assign(simplify_passes().begin(), simplify_passes().end());
+  all.push_back(&find_attention_pass);
+  all.insert(all.end(), fuse_passes().begin(), fuse_passes().end());
   return all;
 }
 

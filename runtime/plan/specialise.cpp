@@ -1,5 +1,8 @@
 #include "runtime/plan/specialise.h"
 
+#include "runtime/graph/verify.h"
+#include "runtime/pass/find_attention.h"
+
 namespace tessera {
 namespace {
 
@@ -18,6 +21,11 @@ std::optional<Stage> stage_from_name(std::string_view text) {
 Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry, const PassOptions& options) {
   if (stage >= Stage::bind) bind_shapes(g, binding);
   if (stage >= Stage::fold) simplify(g, registry, options);
+  if (stage >= Stage::sites && !options.disabled.contains(find_attention_pass.name) &&
+      find_attention_pass.run(g, registry)) {
+    verify(g);
+    simplify(g, registry, options);
+  }
   if (stage >= Stage::fuse) fuse(g, registry, options);
   return g;
 }
