@@ -1,5 +1,6 @@
 // BSA against its definition in f64: every rule and fill, grids that windows and tiles do not divide, forward and
 // backward. The choices are written down here a second time, plainly.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <map>
 
 #include "runtime/op/evaluate.h"
+#include "runtime/tensor/text.h"
 #include "tests/support/attention_case.h"
 #include "tests/support/compare.h"
 #include "tests/support/full_registry.h"
@@ -229,7 +231,7 @@ const BsaCase cases[] = {
     {.sparse = flat, .window = {3, 4}, .keep_queries = 0, .fill = "center", .kv_keep = 1},
 };
 
-class Bsa : public testing::TestWithParam<std::tuple<BsaCase, double>> {
+class BsaReference : public testing::TestWithParam<std::tuple<BsaCase, double>> {
  protected:
   BsaCase c = [this] {
     BsaCase c = std::get<0>(GetParam());
@@ -238,7 +240,7 @@ class Bsa : public testing::TestWithParam<std::tuple<BsaCase, double>> {
   }();
 };
 
-TEST_P(Bsa, is_what_its_definition_says) {
+TEST_P(BsaReference, is_what_its_definition_says) {
   SparseReference r(c.sparse);
   choose(c, r);
   r.forward();
@@ -267,7 +269,7 @@ TEST_P(Bsa, is_what_its_definition_says) {
   }
 }
 
-TEST_P(Bsa, gives_the_same_bits_with_any_number_of_threads) {
+TEST_P(BsaReference, gives_the_same_bits_with_any_number_of_threads) {
   const SparseReference r(c.sparse);
   for (const DType t : {DType::f32, DType::bf16}) {
     Results one, many;
@@ -279,7 +281,67 @@ TEST_P(Bsa, gives_the_same_bits_with_any_number_of_threads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Bsa, testing::Combine(testing::ValuesIn(cases), testing::Values(1.0, 4.0, 16.0)));
+INSTANTIATE_TEST_SUITE_P(Cases, BsaReference,
+                         testing::Combine(testing::ValuesIn(cases), testing::Values(1.0, 4.0, 16.0)));
+
+// Selection and output for one tile per axis step of a sequence; q as k and v.
+std::vector<Tensor> call(const Tensor& x, Attributes attributes) {
+  attributes.emplace("grid", Ints{x.dim(2)}), attributes.emplace("window", attributes.at("tile"));
+  return evaluate(full_registry().at("tessera.attention::bsa"), attributes, std::vector<const Tensor*>{&x, &x, &x}, 7);
+}
+
+TEST(Bsa, takes_the_lowest_index_of_equal_queries_and_scores) {
+  const Tensor same = Tensor::of<float>({1, 1, 6, 1}, std::vector<float>(6, 1));
+  // The middle, slot 1 of 3, is kept, then the first of the others; both rows admit the first tile.
+  const auto out = call(same, {{"tile", Ints{3}}, {"kv_rule", std::string("topk")}, {"kv_keep", 0.5f}});
+  EXPECT_EQ(to_text(out[6]), "i32{{{{0, 0, 1, 1}, {0, 0, 1, 1}}}}");
+  // Not forced, the center goes first where it is most like itself; equal ones stay in order.
+  const auto free =
+      call(same,
+           {{"tile", Ints{3}}, {"kv_rule", std::string("topk")}, {"kv_keep", 0.5f}, {"force_center", std::int64_t{0}}});
+  EXPECT_EQ(to_text(free[6]), "i32{{{{0, 0, 1, 1}, {0, 0, 1, 1}}}}");
+}
+
+TEST(Bsa, admits_every_tile_of_an_even_row) {
+  const Tensor same = Tensor::of<float>({1, 1, 30, 1}, std::vector<float>(30, 0.3f));
+  for (const char* rule : {"stat_prob", "stat_logit"}) {
+    const auto out = call(same, {{"tile", Ints{2}}, {"kv_rule", std::string(rule)}});
+    EXPECT_EQ(doubles(out[5]), std::vector<double>{0.5}) << rule;  // half of the queries, all of the keys
+  }
+  EXPECT_EQ(doubles(call(same, {{"tile", Ints{2}}, {"kv_keep", 0.0f}})[5]),
+            std::vector<double>{static_cast<double>(0.5f / 15)});
+}
+
+TEST(Bsa, keeps_a_query_that_is_not_a_number) {
+  std::vector<float> x(8, 1);
+  x[1] = NAN;
+  const Tensor q = Tensor::of<float>({1, 1, 8, 1}, x), k = Tensor::zeros(DType::f32, {1, 1, 8, 1});
+  const Attributes attributes{{"grid", Ints{8}}, {"tile", Ints{4}}, {"window", Ints{4}}, {"kv_keep", 1.0f}};
+  const auto y = doubles(
+      evaluate(full_registry().at("tessera.attention::bsa"), attributes, std::vector<const Tensor*>{&q, &k, &k}, 1)[0]);
+  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i == 1) << i;
+}
+
+TEST(Bsa, refuses_parameters_that_do_not_go_together) {
+  const Tensor x = Tensor::zeros(DType::f32, {1, 1, 8, 1});
+  const auto failure = [&](Attributes a) -> std::string {
+    a.emplace("tile", Ints{4});
+    try {
+      call(x, a);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(failure({{"window", Ints{2, 2}}}), HasSubstr("'window' and 'tile' must have the same number of axes"));
+  EXPECT_THAT(failure({{"window", Ints{5}}}), HasSubstr("'window' is larger than 'tile'"));
+  EXPECT_THAT(failure({{"center_slot", std::int64_t{4}}}), HasSubstr("'center_slot' is outside the window"));
+  EXPECT_THAT(failure({{"min_blocks", std::int64_t{3}}, {"max_blocks", std::int64_t{2}}}),
+              HasSubstr("'min_blocks' is larger than 'max_blocks'"));
+  EXPECT_THAT(failure({{"fill", std::string("nearest")}}),
+              HasSubstr("parameter 'fill' must be one of center, nearest_flat, nearest_cos, zero, got \"nearest\""));
+}
 
 }  // namespace
 }  // namespace tessera

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/op/evaluate.h"
 #include "tests/support/attention_case.h"
@@ -75,7 +76,7 @@ const VsaCase cases[] = {
     {{.grid = {37}, .tile = {8}, .gated = true}, 1},
 };
 
-class Vsa : public testing::TestWithParam<std::tuple<VsaCase, double>> {
+class VsaReference : public testing::TestWithParam<std::tuple<VsaCase, double>> {
  protected:
   VsaCase c = [this] {
     VsaCase c = std::get<0>(GetParam());
@@ -84,7 +85,7 @@ class Vsa : public testing::TestWithParam<std::tuple<VsaCase, double>> {
   }();
 };
 
-TEST_P(Vsa, is_what_its_definition_says) {
+TEST_P(VsaReference, is_what_its_definition_says) {
   SparseReference r(c.sparse);
   r.choose([&](const auto& scores) { return top(scores, c.topk); });
   r.forward();
@@ -105,7 +106,7 @@ TEST_P(Vsa, is_what_its_definition_says) {
   }
 }
 
-TEST_P(Vsa, gives_the_same_bits_with_any_number_of_threads) {
+TEST_P(VsaReference, gives_the_same_bits_with_any_number_of_threads) {
   const SparseReference r(c.sparse);
   for (const DType t : {DType::f32, DType::bf16}) {
     Results one, many;
@@ -117,7 +118,52 @@ TEST_P(Vsa, gives_the_same_bits_with_any_number_of_threads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Vsa, testing::Combine(testing::ValuesIn(cases), testing::Values(1.0, 4.0, 16.0)));
+INSTANTIATE_TEST_SUITE_P(Cases, VsaReference,
+                         testing::Combine(testing::ValuesIn(cases), testing::Values(1.0, 4.0, 16.0)));
+
+// Of a sequence of n tiles of one token: the selection, [n][K + 1].
+Tensor selection_of(const Tensor& x, Attributes attributes) {
+  attributes["grid"] = Ints{x.dim(2)}, attributes["tile"] = Ints{1};
+  return evaluate(full_registry().at("tessera.attention::vsa"), attributes, std::vector<const Tensor*>{&x, &x, &x},
+                  7)[6];
+}
+
+TEST(Vsa, keeps_as_many_tiles_as_the_decimals_say) {
+  const struct {
+    float sparsity;
+    std::int64_t tiles, kept;
+  } counts[] = {{0.7f, 10, 3},   {0.95f, 20, 1}, {0.9f, 1000, 100}, {0.875f, 364, 46}, {0.9f, 364, 37},
+                {0.8f, 256, 52}, {0, 17, 17},    {1, 17, 1},        {0.999f, 8, 1},    {0.01f, 300, 297}};
+  for (const auto& c : counts)
+    EXPECT_EQ(selection_of(Tensor::zeros(DType::f32, {1, 1, c.tiles, 2}), {{"sparsity", c.sparsity}}).dim(3),
+              c.kept + 1)
+        << c.sparsity << " of " << c.tiles;
+  EXPECT_EQ(selection_of(Tensor::zeros(DType::f32, {1, 1, 5, 2}), {{"topk", std::int64_t{9}}}).dim(3), 5 + 1);
+}
+
+TEST(Vsa, takes_the_lowest_index_of_equal_scores) {
+  // Keys 0, 1, -0, 1, 1: queries of 1 take the ones in order, then the first zero.
+  const Tensor x = Tensor::of<float>({1, 1, 5, 1}, std::vector<float>{0, 1, -0.0f, 1, 1});
+  const auto first_row_of = [&](std::int64_t topk, std::int64_t row) {
+    const auto s = selection_of(x, {{"topk", topk}});
+    const auto all =
+        s.read<std::int32_t>().subspan(static_cast<std::size_t>(row * (topk + 1)), static_cast<std::size_t>(topk));
+    return std::vector<std::int32_t>(all.begin(), all.end());
+  };
+  using Row = std::vector<std::int32_t>;
+  EXPECT_EQ(first_row_of(2, 1), (Row{1, 3}));
+  EXPECT_EQ(first_row_of(4, 1), (Row{0, 1, 3, 4}));
+  EXPECT_EQ(first_row_of(3, 0), (Row{0, 1, 2}));  // a query of 0: all scores are zeros, of either sign
+}
+
+TEST(Vsa, shows_a_nan_as_dense_attention_does) {
+  Tensor q = Tensor::zeros(DType::f32, {1, 1, 8, 1}), k = Tensor::zeros(DType::f32, {1, 1, 8, 1});
+  k.write<float>()[6] = NAN;
+  const Attributes attributes{{"grid", Ints{8}}, {"tile", Ints{2}}, {"topk", std::int64_t{1}}};
+  const auto y =
+      evaluate(full_registry().at("tessera.attention::vsa"), attributes, std::vector<const Tensor*>{&q, &k, &q}, 1)[0];
+  for (const double x : doubles(y)) EXPECT_TRUE(std::isnan(x));
+}
 
 }  // namespace
 }  // namespace tessera
