@@ -3,7 +3,7 @@
 namespace tessera {
 namespace {
 
-// Whether the first n of `heads`, an arithmetic sequence, read their kv heads as a run does.
+// Whether `heads`, an arithmetic sequence, read their kv heads as a run does: as many query heads each, evenly spaced.
 bool is_run(std::span<const std::int64_t> heads, std::int64_t group, HeadRun& run) {
   const auto kv = [&](std::int64_t i) { return heads[static_cast<std::size_t>(i)] / group; };
   run.n = std::ssize(heads);
@@ -14,7 +14,6 @@ bool is_run(std::span<const std::int64_t> heads, std::int64_t group, HeadRun& ru
     if (run.kv_n == 1) run.kv_step = kv(i) - run.kv_first;
     ++run.kv_n;
   }
-  if (run.n % run.kv_n != 0) return false;
   const std::int64_t shared = run.n / run.kv_n;
   for (std::int64_t i = 0; i < run.n; ++i)
     if (kv(i) != run.kv_first + i / shared * run.kv_step) return false;

@@ -87,8 +87,14 @@ class TableWriter {
     op.source = method_.source;
     const OpDef& dense = builtin_registry().at("tessera.attention::dense");
     for (const auto& t : dense.types) add(op.types, t);
-    for (const auto& i : dense.inputs) add(op.inputs, i);
-    for (const auto& a : dense.attributes) add(op.attributes, a);
+    for (Port i : dense.inputs) {
+      if (i.presence == Presence::optional) i.doc = "refused: no method but dense honours it";
+      add(op.inputs, i);
+    }
+    for (AttributeDef a : dense.attributes) {
+      if (a.name == "grid") a.doc = "[T, H, W]: token (t, y, x) is row (t H + y) W + x; needed by methods with tiles";
+      add(op.attributes, a);
+    }
     if (method_.select && method_.coarse_gate)
       add(op.inputs, {"gate", "T1", "shape of Y; absent: no coarse term", Presence::optional});
     for (const auto& i : method_.inputs) {
@@ -108,7 +114,7 @@ class TableWriter {
     op.doc = method_.doc;
     if (method_.select)
       add(op.inputs, {"selection", "i32", "freezes the choice: an output `selection`", Presence::optional});
-    add(op.outputs, {"Y", "T1", "[B x Hq x L x Dv] or [B x L x Hq*Dv]"});
+    add(op.outputs, {"Y", "T1", "as dense"});
     for (const auto* name : {"present_key", "present_value", "qk_matmul_output"})
       add(op.outputs, {name, "T1", "[0]: not given", Presence::optional});
     add(op.outputs, {"lse", "L", "[B x Hq x L]: log of the sum of exponentials, -inf where no key is attended",

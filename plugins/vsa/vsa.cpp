@@ -24,7 +24,7 @@ constexpr tsr_parameter parameters[] = {
               .type = TSR_INTEGERS,
               .fallback = "[4, 4, 4]",
               .low = 1,
-              .high = 1 << 20,
+              .high = 65536,
               .doc = "tokens of a tile along each axis of the grid"},
     Parameter{.name = "sparsity",
               .low = 0,
@@ -33,7 +33,7 @@ constexpr tsr_parameter parameters[] = {
     Parameter{.name = "topk",
               .type = TSR_INTEGER,
               .low = 1,
-              .high = 1 << 20,
+              .high = 65536,
               .doc = "K, in place of sparsity; at most all tiles"}};
 
 constexpr const char* examples[] = {

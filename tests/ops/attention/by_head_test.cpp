@@ -191,7 +191,7 @@ TEST(ByHead, says_what_is_wrong_with_its_attributes) {
   EXPECT_EQ(failure({"vsa tile"}, {0, 0}), "'vsa tile': parameters are written name=value");
   EXPECT_EQ(failure({"vsa topk=1 topk=2"}, {0, 0}), "'vsa topk=1 topk=2': parameter 'topk' twice");
   EXPECT_EQ(failure({"vsa sparsity=2"}, {0, 0}), "parameter 'sparsity' must be a number from 0 to 1, got 2");
-  EXPECT_EQ(failure({"vsa tile=[2"}, {0, 0}), "parameter 'tile' must be a list of integers from 1 to 1048576, got '[2'");
+  EXPECT_EQ(failure({"vsa tile=[2"}, {0, 0}), "parameter 'tile' must be a list of integers from 1 to 65536, got '[2'");
   EXPECT_EQ(failure({"vsa tile=[2] topk=1"}, {0, 0}),
             "'vsa' cuts a grid of tokens into tiles and needs attribute 'grid', [T, H, W]");
   EXPECT_EQ(failure({"vsa tile=[2] topk=1"}, {0, 0}, {{"grid", Ints{7}}}), "grid [7] does not hold the 8 tokens");
