@@ -19,9 +19,12 @@ float dot(const float* a, const float* b, std::int64_t n) {
   return sum;
 }
 
-float cosine(const float* a, const float* b, std::int64_t n) {
-  const float length = std::sqrt(dot(a, a, n)) * std::sqrt(dot(b, b, n));
-  return length == 0 ? 0 : dot(a, b, n) / length;
+float length(const float* a, std::int64_t n) { return std::sqrt(dot(a, a, n)); }
+
+// Cosine of the angle between a and b; b_length = length(b). 0 where one of them is zero.
+float cosine(const float* a, const float* b, float b_length, std::int64_t n) {
+  const float lengths = length(a, n) * b_length;
+  return lengths == 0 ? 0 : dot(a, b, n) / lengths;
 }
 
 // One window: its tokens, as places in the tile in ascending order, and the place of its center (-1: the mean).
@@ -103,9 +106,10 @@ void Tile::choose(const Window& w, std::span<std::int32_t> source) const {
   }
 
   const auto center = center_of(w);
+  const float center_length = length(center.data(), dim_);
   std::vector<float> likeness(w.tokens.size()), unlikeness(w.tokens.size());
   for (std::size_t i = 0; i < likeness.size(); ++i) {
-    likeness[i] = cosine(query(w.tokens[i]), center.data(), dim_);
+    likeness[i] = cosine(query(w.tokens[i]), center.data(), center_length, dim_);
     unlikeness[i] = rule_.force_center && w.tokens[i] == w.center ? INFINITY : -likeness[i];
   }
   auto keep = plugin::largest(unlikeness, kept);
@@ -128,8 +132,8 @@ void Tile::choose(const Window& w, std::span<std::int32_t> source) const {
     if (rule_.fill == Fill::center) place_of(token) = representative;
     if (rule_.fill == Fill::nearest_flat)
       place_of(token) = best([&](std::int32_t i) { return -std::abs(at(i) - token); });
-    if (rule_.fill == Fill::nearest_cos)
-      place_of(token) = best([&](std::int32_t i) { return cosine(query(at(i)), query(token), dim_); });
+    if (rule_.fill == Fill::nearest_cos)  // the length of this token changes no order
+      place_of(token) = best([&](std::int32_t i) { return cosine(query(at(i)), query(token), 1, dim_); });
   }
 }
 
