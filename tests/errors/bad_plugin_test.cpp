@@ -205,6 +205,7 @@ TEST(FaultyMethod, is_reported_with_plugin_and_node) {
       {"too_wide", "its width is 1000; there are 3 key tiles"},
       {"copies_a_copy", "the source 1, which is not computed itself"},
       {"full_without_tiles", "block_sparse needs tiles"},
+      {"writes_nan", "writes NaN to Y, although all its operands are finite"},
       {"refuses_long_ones", "only sequences of 4 tokens", 2},
   };
   for (const auto& c : cases) {

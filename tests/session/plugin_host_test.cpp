@@ -214,6 +214,16 @@ TEST(NanScan, sees_every_type_and_every_place) {
       EXPECT_TRUE(all_finite(with(-3, at)));
     }
   }
+  // [2, 3, 5, 4] in a buffer of wider rows, as [2, 5, 3 * 6].
+  std::vector<float> buffer(2 * 5 * 18, std::nanf(""));
+  const ScannedView view{DType::f32, buffer.data(), 2, 3, 5, 4, 5 * 18, 6, 18};
+  for (std::int64_t b = 0; b < 2; ++b)
+    for (std::int64_t h = 0; h < 3; ++h)
+      for (std::int64_t r = 0; r < 5; ++r)
+        for (std::int64_t i = 0; i < 4; ++i) buffer[static_cast<std::size_t>(b * 90 + h * 6 + r * 18 + i)] = 1;
+  EXPECT_TRUE(all_finite(view)) << "what lies between its rows is not looked at";
+  buffer.at(1 * 90 + 2 * 6 + 4 * 18 + 3) = std::nanf("");
+  EXPECT_TRUE(has_nan(view));
   EXPECT_FALSE(has_nan(tensor_from_text("i64{1, 2}")));
   EXPECT_TRUE(all_finite(tensor_from_text("i64{1, 2}")));
   EXPECT_EQ(first_nan(tensor_from_text("i64{1}")), -1);

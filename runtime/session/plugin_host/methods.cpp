@@ -1,5 +1,7 @@
 #include "runtime/session/plugin_host/methods.h"
 
+#include <algorithm>
+
 #include "runtime/session/plugin_host/attention_call.h"
 #include "runtime/session/plugin_host/nan_scan.h"
 #include "runtime/session/plugin_host/tables.h"
@@ -165,11 +167,39 @@ tsr_attention_tensors struct_of(const MethodCall& call, const MethodTensors& t) 
           .dlse = t.dlse};
 }
 
+ScannedView scanned(const tsr_view& v) {
+  return {static_cast<DType>(v.dtype),
+          v.data,
+          v.dims[0],
+          v.dims[1],
+          v.dims[2],
+          v.dims[3],
+          v.strides[0],
+          v.strides[1],
+          v.strides[2]};
+}
+
+// NaN that came of finite operands is a fault of the method: rows it did not write.
+void check_nan(const AttentionMethod& m, const MethodTensors& tensors,
+               std::initializer_list<std::pair<const char*, const tsr_view*>> written,
+               std::initializer_list<const tsr_view*> read) {
+  for (const auto& [name, view] : written) {
+    if (!has_nan(scanned(*view))) continue;
+    bool finite = std::all_of(read.begin(), read.end(), [](const tsr_view* v) { return all_finite(scanned(*v)); });
+    for (const Tensor* t : tensors.inputs) finite = finite && (!t || all_finite(*t));
+    if (!finite) return;
+    in_plugin(adopted(m).frame, [&, name = name] {
+      throw Error(Code::plugin, concat("it writes NaN to ", name, ", although all its operands are finite"));
+    });
+  }
+}
+
 void forward(const AttentionMethod& m, const MethodCall& call, const MethodTensors& tensors) {
   FullMethodCall c(call, tensors, false);
   const tsr_attention_tensors t = struct_of(call, tensors);
   run(m, c, "forward",
       [&](const tsr_method& table, const tsr_attention* a) { return table.forward(&plugin_host(), &c, a, &t); });
+  check_nan(m, tensors, {{"Y", &t.y}}, {&t.q, &t.k, &t.v});
 }
 
 void backward(const AttentionMethod& m, const MethodCall& call, const MethodTensors& tensors) {
@@ -177,6 +207,7 @@ void backward(const AttentionMethod& m, const MethodCall& call, const MethodTens
   const tsr_attention_tensors t = struct_of(call, tensors);
   run(m, c, "backward",
       [&](const tsr_method& table, const tsr_attention* a) { return table.backward(&plugin_host(), &c, a, &t); });
+  check_nan(m, tensors, {{"dQ", &t.dq}, {"dK", &t.dk}, {"dV", &t.dv}}, {&t.q, &t.k, &t.v, &t.dy});
 }
 
 }  // namespace

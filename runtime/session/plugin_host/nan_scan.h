@@ -11,4 +11,13 @@ bool all_finite(const Tensor& t);
 // The place of the first NaN, or -1.
 std::int64_t first_nan(const Tensor& t);
 
+// A [batch, heads, rows, dim] operand where it lies; strides in elements, dim is contiguous.
+struct ScannedView {
+  DType dtype;
+  const void* data;
+  std::int64_t batch, heads, rows, dim, batch_stride, head_stride, row_stride;
+};
+bool has_nan(const ScannedView& v);
+bool all_finite(const ScannedView& v);
+
 }  // namespace tessera

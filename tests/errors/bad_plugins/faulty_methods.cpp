@@ -1,6 +1,8 @@
 // Loads well; each attention method breaks the contract in a way of its own when it runs.
 #include <tessera/attention_method.hpp>
 
+#include <cmath>
+
 using namespace tessera::plugin;
 
 static constexpr std::int32_t first_tile[] = {0}, twice[] = {1, 0, 1}, beyond[] = {0, 99};
@@ -25,6 +27,10 @@ static void refuses(MethodCall& c) {
 static void copies_a_copy(Keep& k) {
   const auto source = k.source();
   for (std::size_t i = 0; i < source.size(); ++i) source[i] = static_cast<std::int32_t>((i + 1) % source.size());
+}
+static void writes_nan(FullMethod& f) {
+  f.dense();
+  *static_cast<float*>(f.tensors().y.data) = std::nanf("");
 }
 static void block_sparse_without_tiles(FullMethod& f) { f.block_sparse(Lists()); }
 
@@ -59,7 +65,8 @@ constexpr tsr_method methods[] = {
     Method{.name = "full_without_tiles",
            .doc = "Breaks the contract.",
            .source = "none",
-           .forward = guard<block_sparse_without_tiles>}};
+           .forward = guard<block_sparse_without_tiles>},
+    Method{.name = "writes_nan", .doc = "Breaks the contract.", .source = "none", .forward = guard<writes_nan>}};
 
 const tsr_plugin* tsr_plugin_entry() {
   static constexpr tsr_plugin plugin =
