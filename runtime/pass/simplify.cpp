@@ -48,13 +48,12 @@ std::span<const PassDef* const> simplify_passes() {
 
 std::span<const PassDef* const> fuse_passes() {
   // Norms and activations first: what is left of pointwise operators then runs as chains.
-  static const PassDef* const passes[] = {
-      &fuse_layer_normalization_pass,
-      &fuse_rms_normalization_pass,
-      &fuse_modulation_pass,
-      &fuse_gelu_pass,
-      &fuse_silu_pass,
-  };
+  static const PassDef* const passes[] = {&fuse_layer_normalization_pass,
+                                          &fuse_rms_normalization_pass,
+                                          &fuse_modulation_pass,
+                                          &fuse_gelu_pass,
+                                          &fuse_silu_pass,
+                                          &fuse_elementwise_pass};
   return passes;
 }
 
