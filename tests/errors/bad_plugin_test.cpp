@@ -141,7 +141,7 @@ TEST(FaultyKernel, is_reported_with_plugin_and_node) {
       {"Throws", "the sensor is off"},
       {"ThrowsInALoop", "chunk 50 is cursed"},
       {"WritesNan", "writes NaN to output 'Y' (element 1), although all inputs are finite"},
-      {"WrongType", "elements of type 1 are read as type 11"},
+      {"WrongType", "a tensor of f32 is read as f64"},
       {"UnknownAttribute", "asks for 'alhpa', which is not in its table"},
       {"FailsInSilence", "its kernel returned 1 and did not say why"},
       {"LetsAnExceptionOut", "an exception escaped from its kernel: I escaped"},

@@ -111,7 +111,8 @@ typedef struct tsr_host {
   int32_t (*set_output)(tsr_call*, uint32_t index, uint32_t dtype, const int64_t* dims, uint32_t rank);
 
   /* Attributes of an operator's node, parameters of a method; defaults are filled in. given: 1 when there is a value.
-   * Numbers of a list: `count` is set to its length. Text: valid during the call. */
+   * Numbers of a list: `count` is set to its length. Text: valid during the call. After a failure: 0 or
+   * NULL. */
   int32_t (*given)(const tsr_call*, const char* name);
   double (*real)(const tsr_call*, const char* name);
   int64_t (*integer)(const tsr_call*, const char* name);

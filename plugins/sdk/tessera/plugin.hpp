@@ -54,12 +54,18 @@ template <> inline constexpr std::uint32_t dtype_of<std::uint64_t> = 13;
 // clang-format on
 inline constexpr std::uint32_t f16 = 10, bf16 = 16;
 
+inline std::string dtype_name(std::uint32_t dtype) {
+  constexpr const char* names[] = {"absent", "f32", "u8",  "i8",  "u16", "i16",       "i32",        "i64", "string",
+                                   "bool",   "f16", "f64", "u32", "u64", "complex64", "complex128", "bf16"};
+  return dtype < std::size(names) ? names[dtype] : "type " + std::to_string(dtype);
+}
+
 // Calls f(T{}) for the T of the list that has this number: with_type<float, double>(dtype, [&](auto zero) { using T =
 // decltype(zero); ... }).
 template <class... Ts, class F>
 void with_type(std::uint32_t dtype, F&& f) {
   const bool found = ((dtype == dtype_of<Ts> ? (f(Ts{}), true) : false) || ...);
-  if (!found) throw std::invalid_argument("element type " + std::to_string(dtype) + " is not taken");
+  if (!found) throw std::invalid_argument("elements of type " + dtype_name(dtype) + " are not taken");
 }
 
 // What every function may ask: the attributes of the node, or the parameters of the method. A name that the table does
@@ -73,11 +79,13 @@ class Call {
   std::span<const std::int64_t> integers(const char* name) const {
     std::int64_t count = 0;
     const std::int64_t* first = host_->integers(call_, name, &count);
+    if (!first) throw Reported{};
     return {first, static_cast<std::size_t>(count)};
   }
   std::string_view text(const char* name) const {
     const char* value = host_->text(call_, name);
-    return value ? value : "";
+    if (!value) throw Reported{};
+    return value;
   }
   void log(const std::string& line) const { host_->log(call_, line.c_str()); }
 
@@ -128,8 +136,7 @@ class OperatorCall : public Call {
     static_assert(asked != 0, "no element type has this C++ type");
     const bool half = asked == dtype_of<std::uint16_t> && (t.dtype == f16 || t.dtype == bf16);
     if (t.dtype != asked && !half)
-      throw std::logic_error("elements of type " + std::to_string(t.dtype) + " are read as type " +
-                             std::to_string(asked));
+      throw std::logic_error("a tensor of " + dtype_name(t.dtype) + " is read as " + dtype_name(asked));
     std::size_t n = 1;
     for (const auto d : dims_of(t)) n *= static_cast<std::size_t>(d);
     return {static_cast<T*>(t.data), n};

@@ -45,7 +45,8 @@ const std::int64_t* integers(const tsr_call* c, const char* name, std::int64_t* 
   return writable(c).answer<const std::int64_t*>([&] {
     const auto& list = c->parameter(text_or_empty(name)).integers(name);
     *count = static_cast<std::int64_t>(list.size());
-    return list.data();
+    static constexpr std::int64_t none = 0;  // null says that the call failed
+    return list.empty() ? &none : list.data();
   });
 }
 const char* text(const tsr_call* c, const char* name) {
