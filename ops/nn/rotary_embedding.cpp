@@ -44,16 +44,17 @@ void shape(ShapeContext& c) {
 }
 
 // (a, b) -> (a cos - b sin, a sin + b cos) for `half` pairs; pairs are neighbours, or the two halves.
-template <class T>
-void rotate(const T* x, const T* cos, const T* sin, T* y, std::int64_t half, bool interleaved) {
+template <bool interleaved, class T>
+void rotate(const T* x, const T* cos, const T* sin, T* y, std::int64_t half) {
   using C = Compute<T>;
-  const std::int64_t step = interleaved ? 2 : 1, other = interleaved ? 1 : half;
+  constexpr std::int64_t step = interleaved ? 2 : 1;  // known to the compiler: pairs are loaded whole and shuffled
+  const std::int64_t other = interleaved ? 1 : half;
 #pragma omp simd
   for (std::int64_t i = 0; i < half; ++i) {
     const C a = static_cast<C>(x[i * step]), b = static_cast<C>(x[i * step + other]);
     const C c = static_cast<C>(cos[i]), s = static_cast<C>(sin[i]);
-    y[i * step] = static_cast<T>(a * c - b * s);
-    y[i * step + other] = static_cast<T>(a * s + b * c);
+    store(y[i * step], a * c - b * s);
+    store(y[i * step + other], a * s + b * c);
   }
 }
 
@@ -75,7 +76,10 @@ void kernel(const KernelContext& k) {
                      for (std::int64_t h = 0; h < l.heads; ++h) {
                        const std::int64_t from =
                            t / l.length * l.batch_stride + h * l.head_stride + t % l.length * l.row_stride;
-                       rotate(x + from, cos + at * half, sin + at * half, y + from, half, interleaved);
+                       if (interleaved)
+                         rotate<true>(x + from, cos + at * half, sin + at * half, y + from, half);
+                       else
+                         rotate<false>(x + from, cos + at * half, sin + at * half, y + from, half);
                        if (l.rotated < l.head_dim && x != y)
                          std::memcpy(y + from + l.rotated, x + from + l.rotated,
                                      static_cast<std::size_t>(l.head_dim - l.rotated) * sizeof(T));

@@ -53,6 +53,7 @@ std::span<const PassDef* const> fuse_passes() {
                                           &fuse_modulation_pass,
                                           &fuse_gelu_pass,
                                           &fuse_silu_pass,
+                                          &fuse_rotary_embedding_pass,
                                           &fuse_elementwise_pass};
   return passes;
 }
@@ -71,6 +72,9 @@ void simplify(Graph& g, const Registry& registry, const PassOptions& options) {
 
 void fuse(Graph& g, const Registry& registry, const PassOptions& options) {
   run_passes(fuse_passes(), g, registry, options);
+  // Tables and scales that were brought into another form, and views that nobody reads now.
+  fold_constants(g, registry);
+  if (!options.disabled.contains(remove_dead_pass.name)) remove_dead_pass.run(g, registry);
 }
 
 }  // namespace tessera

@@ -1,0 +1,215 @@
+// Every spelling of rotary positions becomes one RotaryEmbedding, and computes the same.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "runtime/graph/verify.h"
+#include "runtime/pass/passes.h"
+#include "tests/support/compare.h"
+#include "tests/support/interpret.h"
+#include "tests/support/small_graph.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::int64_t heads = 3, tokens = 5, half = 4;
+
+Tensor random_tensor(const Shape& shape, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<float> values(static_cast<std::size_t>(count(shape)));
+  for (auto& v : values) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300;
+  return Tensor::of<float>(shape, values);
+}
+
+// A table whose entries come twice: next to each other, or half a row apart.
+Tensor repeating(Shape shape, bool neighbours, unsigned seed) {
+  Tensor wide = random_tensor(shape, seed);
+  const auto x = wide.write<float>();
+  for (std::size_t row = 0; row < x.size(); row += 2 * half)
+    for (std::size_t i = 0; i < half; ++i)
+      neighbours ? x[row + 2 * i + 1] = x[row + 2 * i] : x[row + half + i] = x[row + i];
+  return wide;
+}
+
+enum class Form { stack_slice, stack_gather, stack_split, scatter, chunk_slice, chunk_split, half_wide, stack_wide };
+constexpr Form forms[] = {Form::stack_slice, Form::stack_gather, Form::stack_split, Form::scatter,
+                          Form::chunk_slice, Form::chunk_split,  Form::half_wide,   Form::stack_wide};
+
+struct Rope {
+  SmallGraph e;
+  ValueId x, cos, sin;
+  Shape shape;
+
+  // Data [B x H x L x D] or [B x L x H x D]; tables for all batches, or for each.
+  Rope(Form form, std::int64_t batch, bool heads_first, bool own_tables) {
+    shape = heads_first ? Shape{batch, heads, tokens, 2 * half} : Shape{batch, tokens, heads, 2 * half};
+    x = e.input("x", shape);
+    const bool wide = form == Form::half_wide || form == Form::stack_wide;
+    const std::int64_t b = own_tables ? batch : 1, width = wide ? 2 * half : half;
+    const Shape table = heads_first ? Shape{b, 1, tokens, width} : Shape{b, tokens, 1, width};
+    if (wide) {
+      cos = e.build.constant(repeating(table, form == Form::stack_wide, 7));
+      sin = e.build.constant(repeating(table, form == Form::stack_wide, 8));
+    } else {
+      cos = e.input("cos", table);
+      sin = e.input("sin", table);
+    }
+    e.output("y", rotate(form));
+  }
+
+  ValueId node(std::string_view op, std::vector<ValueId> in, Attributes a = {}) { return e.node(op, in, a); }
+  ValueId mul(ValueId a, ValueId b) { return node("Mul", {a, b}); }
+  ValueId pairs() {
+    Shape s = shape;
+    s.back() = half;
+    s.push_back(2);
+    return node("Reshape", {x, e.build.ints(s)});
+  }
+  ValueId slice(std::int64_t begin, std::int64_t end, std::int64_t step) {
+    return node("Slice", {x, e.build.ints({begin}), e.build.ints({end}), e.build.ints({3}), e.build.ints({step})});
+  }
+  std::pair<ValueId, ValueId> members(Form form) {
+    const auto split = [&](ValueId v) {
+      const auto both = e.build.nodes("Split", {v}, {{"axis", std::int64_t{-1}}, {"num_outputs", std::int64_t{2}}}, 2);
+      return std::pair(both[0], both[1]);
+    };
+    switch (form) {
+      case Form::stack_slice:
+      case Form::stack_wide:
+        return {slice(0, 1000, 2), slice(1, 1000, 2)};
+      case Form::stack_gather: {
+        const auto p = pairs();
+        const auto at = [&](std::int64_t i) {
+          return node("Gather", {p, e.build.constant(Tensor::scalar(i))}, {{"axis", std::int64_t{4}}});
+        };
+        return {at(0), at(1)};
+      }
+      case Form::stack_split:
+      case Form::scatter: {
+        const auto [a, b] = split(pairs());
+        const auto squeeze = [&](ValueId v) { return node("Squeeze", {v, e.build.ints({-1})}); };
+        return {squeeze(a), squeeze(b)};
+      }
+      case Form::chunk_split:
+        return split(x);
+      default:
+        return {slice(0, half, 1), slice(half, 2 * half, 1)};
+    }
+  }
+  ValueId stacked(ValueId a, ValueId b) {
+    const auto last = [&](ValueId v) { return node("Unsqueeze", {v, e.build.ints({-1})}); };
+    const auto both = node("Concat", {last(a), last(b)}, {{"axis", std::int64_t{-1}}});
+    return node("Reshape", {both, e.build.ints(shape)});
+  }
+  ValueId scattered(ValueId into, ValueId v, std::int64_t first) {
+    std::vector<std::int64_t> at;
+    for (std::int64_t i = 0; i < count(shape) / 2; ++i) {
+      const std::int64_t q = shape[2], p = shape[1], row = i / half;
+      for (const auto c : {row / q / p, row / q % p, row % q, i % half * 2 + first}) at.push_back(c);
+    }
+    Shape indices = shape;
+    indices.back() = half;
+    indices.push_back(4);
+    return node("ScatterND", {into, e.build.constant(Tensor::of<std::int64_t>(indices, at)), v});
+  }
+  ValueId rotate(Form form) {
+    const auto [a, b] = members(form);
+    if (form == Form::half_wide || form == Form::stack_wide) {
+      const auto minus = node("Neg", {b});
+      const auto turned =
+          form == Form::stack_wide ? stacked(minus, a) : node("Concat", {minus, a}, {{"axis", std::int64_t{-1}}});
+      return node("Add", {mul(x, cos), mul(turned, sin)});
+    }
+    const auto re = node("Sub", {mul(a, cos), mul(b, sin)}), im = node("Add", {mul(a, sin), mul(cos, b)});
+    if (form == Form::scatter)
+      return scattered(scattered(e.build.constant(Tensor::zeros(DType::f32, shape)), re, 0), im, 1);
+    const bool chunk = form == Form::chunk_slice || form == Form::chunk_split;
+    return chunk ? node("Concat", {re, im}, {{"axis", std::int64_t{3}}}) : stacked(re, im);
+  }
+};
+
+std::vector<Tensor> random_inputs(const Graph& g) {
+  std::vector<Tensor> in;
+  for (const auto& i : g.inputs)
+    in.push_back(random_tensor(*g.at(i.value).shape, static_cast<unsigned>(in.size()) + 1));
+  return in;
+}
+
+int count_of(const Graph& g, std::string_view op) {
+  return static_cast<int>(
+      std::count_if(g.nodes.begin(), g.nodes.end(), [&](const Node& n) { return n.op->name == op; }));
+}
+
+TEST(FuseRotaryEmbedding, reads_every_spelling_and_layout) {
+  for (const Form form : forms)
+    for (const bool heads_first : {false, true})
+      for (const std::int64_t batch : {1, 2})
+        for (const bool own_tables : {false, true}) {
+          SCOPED_TRACE(concat("form ", static_cast<int>(form), heads_first ? ", heads first" : ", tokens first",
+                              ", batch ", batch, own_tables ? ", own tables" : ""));
+          Rope rope(form, batch, heads_first, own_tables);
+          Graph& g = rope.e.g;
+          const Graph before = g;
+          EXPECT_TRUE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
+          verify(g);
+          EXPECT_FALSE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
+          remove_dead_pass.run(g, builtin_registry());
+          EXPECT_EQ(count_of(g, "RotaryEmbedding"), 1);
+          for (const auto* gone : {"Mul", "Sub", "Neg", "Concat", "ScatterND", "Split", "Gather"})
+            EXPECT_EQ(count_of(g, gone), 0) << gone;
+          const auto in = random_inputs(before);
+          const auto expected = interpret(before, in), got = interpret(g, in);
+          EXPECT_TRUE(close(got[0], expected[0]));
+        }
+}
+
+TEST(FuseRotaryEmbedding, leaves_tables_that_differ_within_a_pair) {
+  Rope rope(Form::half_wide, 1, true, false);
+  Graph& g = rope.e.g;
+  Tensor other = random_tensor(g.at(rope.cos).constant.shape(), 3);
+  g.at(rope.cos).constant = other;
+  EXPECT_FALSE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
+  const auto misses = fuse_rotary_embedding_pass.near_misses(g);
+  ASSERT_EQ(misses.size(), 1u);
+  EXPECT_THAT(misses[0].reason, HasSubstr("not known to repeat"));
+}
+
+TEST(FuseRotaryEmbedding, sees_that_computed_tables_repeat) {
+  // As LLaMA computes them from positions: Cos(Concat(f, f)).
+  SmallGraph e;
+  const auto x = e.input("x", {1, heads, tokens, 2 * half}), f = e.input("f", {1, tokens, half});
+  const auto angles = e.node("Concat", {f, f}, {{"axis", std::int64_t{-1}}});
+  const auto table = [&](const char* op) {
+    const auto scaled = e.node("Mul", {e.node(op, {angles}), e.constant("1.5")});
+    return e.node("Unsqueeze", {scaled, e.build.ints({1})});
+  };
+  const auto slice = [&](std::int64_t begin) {
+    return e.node("Slice", {x, e.build.ints({begin}), e.build.ints({begin + half}), e.build.ints({-1})});
+  };
+  const auto turned = e.node("Concat", {e.node("Neg", {slice(half)}), slice(0)}, {{"axis", std::int64_t{-1}}});
+  e.output("y", e.node("Add", {e.node("Mul", {turned, table("Sin")}), e.node("Mul", {x, table("Cos")})}));
+  const Graph before = e.g;
+  EXPECT_TRUE(fuse_rotary_embedding_pass.run(e.g, builtin_registry()));
+  verify(e.g);
+  const auto in = random_inputs(before);
+  EXPECT_TRUE(close(interpret(e.g, in)[0], interpret(before, in)[0]));
+}
+
+TEST(FuseRotaryEmbedding, wants_the_signs_of_a_rotation) {
+  SmallGraph e;
+  const auto x = e.input("x", {1, tokens, heads, 2 * half});
+  const auto cos = e.input("cos", {1, tokens, 1, half}), sin = e.input("sin", {1, tokens, 1, half});
+  const auto halves = e.build.nodes("Split", {x}, {{"axis", std::int64_t{-1}}, {"num_outputs", std::int64_t{2}}}, 2);
+  const auto mul = [&](ValueId a, ValueId b) { return e.node("Mul", {a, b}); };
+  const auto re = e.node("Sub", {mul(halves[1], cos), mul(halves[0], sin)});
+  const auto im = e.node("Add", {mul(halves[0], sin), mul(halves[1], cos)});
+  e.output("y", e.node("Concat", {re, im}, {{"axis", std::int64_t{-1}}}));
+  EXPECT_FALSE(fuse_rotary_embedding_pass.run(e.g, builtin_registry()));
+}
+
+}  // namespace
+}  // namespace tessera
