@@ -8,6 +8,7 @@
 #include "runtime/plan/specialise.h"
 #include "tools/command_line.h"
 #include "tools/inputs.h"
+#include "tools/inspect_sites.h"
 #include "tools/json.h"
 #include "tools/summary.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 struct InspectFlags {
   std::string model, after, why;
-  bool passes = false;
+  bool passes = false, sites = false;
   InputFlags inputs;
   SessionFlags session;
   ReportFlags report;
@@ -68,7 +69,10 @@ Inspection examine(const InspectFlags& f) {
     const auto stage = stage_from_name(f.after);
     check(stage.has_value(), "--after: there is no stage '", f.after, "' (load bind fold sites policy fuse plan)");
     x.stage = *stage;
+  } else if (f.sites) {
+    x.stage = Stage::sites;
   }
+  check(!f.sites || x.stage >= Stage::sites, "--sites: before stage sites there are none");
   x.sized = x.stage != Stage::load;
   const Registry registry = f.session.registry();
   x.loaded = load(f.model, registry);
@@ -128,6 +132,8 @@ Table ports_table(const Inspection& x, bool inputs) {
 std::string report_text(const InspectFlags& f, const Inspection& x) {
   const Format format = f.report.format();
   std::string text = model_line(f.model, x.loaded);
+  if (f.sites) text += sites_text(x.graph, format);
+  if (f.sites && f.after.empty()) return text;
   const auto section = [&](const std::string& title, const Table& t) {
     text +=
         concat(title, "\n", format == Format::md ? "\n" : "", render(t, format, 2), format == Format::md ? "\n" : "");
@@ -207,6 +213,7 @@ std::string report_json(const InspectFlags& f, const Inspection& x) {
                        {"flops", x.node_flops[n]}});
     report["nodes"] = nodes;
   }
+  if (f.sites) add_sites(report, g);
   return text_of(report, 2) + "\n";
 }
 
@@ -306,6 +313,7 @@ void add_inspect(CLI::App& app, Action& action) {
   sub.add_option("--after", f->after, "Show every node as it is after a stage")
       ->type_name("load|bind|fold|sites|policy|fuse|plan");
   sub.add_option("--why", f->why, "Show what a pass nearly rewrote, and what kept it from that")->type_name("PASS");
+  sub.add_flag("--sites", f->sites, "List the attention sites, and why other softmax nodes are none");
   sub.add_flag("--passes", f->passes, "List the passes that --pass turns off");
   f->inputs.add_to(sub);
   add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");

@@ -53,7 +53,7 @@ TEST(Help, lists_the_documented_flags) {
                                      "--trace", "--dump-node"}}));
   EXPECT_EQ(flags_of({"verify"}), all({limits, report, {"--threads", "--rtol", "--atol", "--rel-max", "--save"}}));
   EXPECT_EQ(flags_of({"grad"}), all({inputs, outputs, limits, report, {"--threads", "--loss", "--wrt", "--dout"}}));
-  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--why", "--passes", "--plugin"}}));
+  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--why", "--passes", "--sites", "--plugin"}}));
   EXPECT_EQ(flags_of({"bench"}), all({inputs, limits, report, {"--threads", "--repeat", "--warmup", "--require"}}));
   EXPECT_EQ(flags_of({"ops"}), all({report, {"--plugin"}}));
   for (const char* what : {"list", "info", "doctor"}) EXPECT_EQ(flags_of({"plugins", what}), report);
