@@ -84,7 +84,7 @@ void HiddenKeys<T>::add_score(AttentionView<const T> v, AttentionView<T> y, cons
     const Weights w = weights(lse[r], hidden);
     T* to = y.row(b, h, i);
     for (std::int64_t d = 0; d < s.v_dim; ++d)
-      to[d] = static_cast<T>((w.visible > C(0) ? w.visible * static_cast<C>(to[d]) : C(0)) + w.hidden * sum[d]);
+      to[d] = static_cast<T>(w.visible * static_cast<C>(to[d]) + w.hidden * sum[d]);
   });
 }
 
@@ -115,24 +115,43 @@ void HiddenKeys<T>::mark_rows(AttentionView<T> y, const C* lse) const {
   });
 }
 
-// Adds sum_j 0 * v_j: 0, or NaN in the columns where some V is NaN or infinite.
 template <class T>
-void HiddenKeys<T>::multiply(AttentionView<const T> v, AttentionView<T> y) const {
+bool HiddenKeys<T>::hides(std::int64_t batch, std::int64_t head, std::int64_t query, std::int64_t key) const {
+  if (key >= causal_limit(mask_, batch, query, valid(batch))) return true;
+  const std::uint8_t* keep = keep_row(mask_, batch, head, query);
+  if (keep && !keep[key * mask_.keep_strides[3]]) return true;
+  const auto& step = mask_.bias_strides;
+  return mask_.bias && static_cast<C>(mask_.bias[batch * step[0] + head * step[1] + query * step[2] + key * step[3]]) ==
+                           -std::numeric_limits<C>::infinity();
+}
+
+// Adds 0 * v_j of hidden keys j: nothing but for NaN and infinities, so only keys that have some are looked at. Where
+// hidden keys weigh more than 0 they are in y already.
+template <class T>
+void HiddenKeys<T>::multiply(AttentionView<const T> v, AttentionView<T> y, const C* lse) const {
   const auto& s = g_.shape;
   const std::int64_t heads = group(s);
   run_parallel(s.batch * s.kv_heads, 1, [&](std::int64_t begin, std::int64_t end) {
-    const Scratch<C> sum(s.v_dim);
+    const Scratch<std::int64_t> poisoned(s.kv_len);
     for (std::int64_t t = begin; t < end; ++t) {
       const std::int64_t b = t / s.kv_heads, head = t % s.kv_heads;
-      std::fill_n(sum.data(), s.v_dim, C(0));
+      std::int64_t count = 0;
       for (std::int64_t j = 0; j < s.kv_len; ++j) {
         const T* row = v.row(b, head, j);
-        for (std::int64_t d = 0; d < s.v_dim; ++d) sum[d] += C(0) * static_cast<C>(row[d]);
+        C sum = 0;
+        for (std::int64_t d = 0; d < s.v_dim; ++d) sum += C(0) * static_cast<C>(row[d]);
+        if (sum != C(0)) poisoned[count++] = j;
       }
-      if (std::all_of(sum.data(), sum.data() + s.v_dim, [](C x) { return x == C(0); })) continue;
-      for (std::int64_t row = 0; row < heads * s.q_len; ++row) {
-        T* to = y.row(b, head * heads + row / s.q_len, row % s.q_len);
-        for (std::int64_t d = 0; d < s.v_dim; ++d) to[d] = static_cast<T>(static_cast<C>(to[d]) + sum[d]);
+      for (std::int64_t row = 0; count > 0 && row < heads * s.q_len; ++row) {
+        const std::int64_t h = head * heads + row / s.q_len, i = row % s.q_len;
+        if (has_score() && shows(lse[(b * s.q_heads + h) * s.q_len + i])) continue;
+        T* to = y.row(b, h, i);
+        for (const std::int64_t j : poisoned.span().first(static_cast<std::size_t>(count))) {
+          if (!hides(b, h, i, j)) continue;
+          const T* from = v.row(b, head, j);
+          for (std::int64_t d = 0; d < s.v_dim; ++d)
+            to[d] = static_cast<T>(static_cast<C>(to[d]) + C(0) * static_cast<C>(from[d]));
+        }
       }
     }
   });
@@ -143,7 +162,7 @@ void HiddenKeys<T>::finish(AttentionView<const T> v, AttentionView<T> y, const C
   if (g_.undefined_rows == UndefinedRows::guarded) mark_rows(y, lse);
   if (has_score()) add_score(v, y, lse);
   if (g_.undefined_rows == UndefinedRows::nan) mark_rows(y, lse);
-  if (g_.multiply_hidden && hides()) multiply(v, y);
+  if (g_.multiply_hidden && hides_any()) multiply(v, y, lse);
 }
 
 // Hidden keys take part in the sum of the softmax, but their scores are constants: they have a dv, but no dq and dk.

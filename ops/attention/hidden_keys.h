@@ -28,13 +28,14 @@ class HiddenKeys {
   void add_gradients(const C* lse, AttentionView<const T> dy, AttentionView<T> dv) const;
 
  private:
-  bool hides() const { return mask_.bias || mask_.keep || mask_.causal || mask_.kv_lengths; }
+  bool hides_any() const { return mask_.bias || mask_.keep || mask_.causal || mask_.kv_lengths; }
   bool has_score() const { return g_.hidden_score > -INFINITY && (mask_.keep || mask_.causal); }
   // What all visible keys of a query, and each of its `hidden` hidden ones, weigh together; they add up to 1.
   struct Weights {
     C visible, hidden;
   };
   Weights weights(C lse, std::int64_t hidden) const;
+  bool hides(std::int64_t batch, std::int64_t head, std::int64_t query, std::int64_t key) const;
   // Whether hidden keys weigh anything beside visible ones of this lse.
   bool shows(C lse) const;
   std::int64_t valid(std::int64_t batch) const { return mask_.kv_lengths ? mask_.kv_lengths[batch] : g_.shape.kv_len; }
@@ -43,7 +44,7 @@ class HiddenKeys {
   std::int64_t hidden_keys(std::int64_t batch, std::int64_t head, std::int64_t query) const;
   void add_score(AttentionView<const T> v, AttentionView<T> y, const C* lse) const;
   void mark_rows(AttentionView<T> y, const C* lse) const;
-  void multiply(AttentionView<const T> v, AttentionView<T> y) const;
+  void multiply(AttentionView<const T> v, AttentionView<T> y, const C* lse) const;
 
   const AttentionGeometry& g_;
   const AttentionMask<T>& mask_;

@@ -36,15 +36,16 @@ class MaskWriter {
     const auto hides = [](const Term& t) { return t.hides; };
     const bool finite =
         std::any_of(terms_.begin(), terms_.end(), [](const Term& t) { return t.hides && t.fill > -INFINITY; });
-    const bool biases = !std::all_of(terms_.begin(), terms_.end(), hides);
     if (!finite) {
       write_hidden();
       return site_;
     }
     const double fill = std::find_if(terms_.begin(), terms_.end(), hides)->fill;
-    const bool one_fill =
-        std::all_of(terms_.begin(), terms_.end(), [&](const Term& t) { return t.hides && t.fill == fill; });
-    if (one_fill && !biases) {
+    // (A number added twice is another number.)
+    const bool one_fill = terms_.size() == 1 || std::all_of(terms_.begin(), terms_.end(), [&](const Term& t) {
+                            return t.as_written.where && t.fill == fill;
+                          });
+    if (one_fill) {
       site_.hidden_score = fill;
       write_hidden();
       return site_;

@@ -48,7 +48,11 @@ std::optional<Probabilities> probabilities_of(const Graph& g, const Uses& uses, 
       p = g.at(guard).out[0];
       continue;
     }
-    const NodeId reader = uses.of[index(p)].empty() ? NodeId::none : uses.of[index(p)][0];
+    // Of several readers a product is the one that may be there.
+    const auto& readers = uses.of[index(p)];
+    const auto is_product = [&](NodeId n) { return product_at(g, g.at(n)).has_value(); };
+    const auto first = std::find_if(readers.begin(), readers.end(), is_product);
+    const NodeId reader = first != readers.end() ? *first : readers.empty() ? NodeId::none : readers[0];
     if (const auto other = other_reader(g, uses, p, reader)) return refuse(concat("its probabilities ", *other));
     const Node& n = g.at(reader);
     if (auto product = product_at(g, n)) {
