@@ -78,8 +78,8 @@ std::vector<StepRange> step_ranges(const PolicyNode& node) {
 class Conditions {
  public:
   explicit Conditions(const PolicyNode& node) : node_(node), text_(node.text()) {}
-  std::vector<Comparison> read() {
-    std::vector<Comparison> all = {comparison()};
+  std::vector<SizeCondition> read() {
+    std::vector<SizeCondition> all = {comparison()};
     while (skip_space(), at_ < text_.size()) {
       const std::size_t begin = at_;
       const auto word = take([](char c) { return c >= 'a' && c <= 'z'; });
@@ -90,10 +90,10 @@ class Conditions {
   }
 
  private:
-  Comparison comparison() {
+  SizeCondition comparison() {
     static constexpr std::string_view quantities[] = {"tokens", "keys", "batch", "heads", "head_dim"},
                                       relations[] = {"<", "<=", ">", ">=", "==", "!="};
-    Comparison c;
+    SizeCondition c;
     c.quantity = static_cast<Quantity>(one_of(quantities, "tokens, keys, batch, heads or head_dim",
                                               [](char x) { return std::isalpha(x) || x == '_'; }));
     c.relation = static_cast<Relation>(one_of(relations, "<, <=, >, >=, == or !=", [](char x) {

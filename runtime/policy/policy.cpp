@@ -48,7 +48,7 @@ std::int64_t quantity_of(const AttentionSite& site, Quantity q) {
   return all[static_cast<std::size_t>(q)];
 }
 
-bool holds(const Comparison& c, const AttentionSite& site) {
+bool holds(const SizeCondition& c, const AttentionSite& site) {
   const std::int64_t x = quantity_of(site, c.quantity);
   const bool all[] = {x<c.value, x <= c.value, x> c.value, x >= c.value, x == c.value, x != c.value};
   return all[static_cast<std::size_t>(c.relation)];

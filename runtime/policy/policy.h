@@ -52,13 +52,13 @@ struct StepRange {
 
 enum class Quantity { tokens, keys, batch, heads, head_dim };
 enum class Relation { less, less_equal, greater, greater_equal, equal, not_equal };
-struct Comparison {
+struct SizeCondition {
   Quantity quantity{};
   Relation relation{};
   std::int64_t value = 0;
 };
 std::int64_t quantity_of(const AttentionSite& site, Quantity q);
-bool holds(const Comparison& c, const AttentionSite& site);
+bool holds(const SizeCondition& c, const AttentionSite& site);
 
 // A glob (* any text, ? one character) or a regular expression (ECMAScript, without back-references), for whole names.
 struct NamePattern {
@@ -74,7 +74,7 @@ struct Match {
   std::vector<IndexRange> layers, heads;
   std::vector<NamePattern> names, regexes;
   std::vector<StepRange> steps;
-  std::vector<Comparison> when;  // all of them
+  std::vector<SizeCondition> when;  // all of them
   std::string when_text;
 };
 

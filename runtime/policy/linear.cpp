@@ -1,0 +1,95 @@
+// Rules for matrix products: the same matching, by the names of nodes.
+#include <algorithm>
+
+#include "runtime/base/nearest.h"
+#include "runtime/policy/bind.h"
+#include "runtime/policy/precision.h"
+
+namespace tessera {
+namespace {
+
+bool is_product(const Node& n) { return n.op->domain.empty() && (n.op->name == "MatMul" || n.op->name == "Gemm"); }
+
+bool matches(const Match& m, const std::string& name) {
+  const auto any = [&](const std::vector<NamePattern>& patterns) {
+    return patterns.empty() ||
+           std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.matches(name); });
+  };
+  return any(m.names) && any(m.regexes);
+}
+
+[[noreturn]] void no_match(const Policy& policy, const LinearRule& rule, const std::vector<std::string>& names) {
+  std::string near;
+  for (const auto& p : rule.match.names)
+    if (near.empty()) near = did_you_mean(p.text, names);
+  const std::string why = names.empty() ? "; the model has none" : concat("; the first is '", names[0], "'");
+  policy_error(policy.path, rule.at, "the rule matches no matrix product", near.empty() ? why : near);
+}
+
+// Gemm adds C in f32: only the product is rounded.
+void gemm_in_bf16(const Graph& g, Edit& edit, NodeId id) {
+  const Node n = g.at(id);
+  edit.before(id);
+  const DType given = g.at(n.in[0]).dtype;
+  const AttributeReader attr(n.op->attributes, n.attributes);
+  const auto rounded = [&](ValueId v) {
+    return edit.node("Cast", {v}, {{"to", static_cast<std::int64_t>(DType::bf16)}});
+  };
+  Attributes attributes = n.attributes;
+  attributes.erase("beta");
+  const ValueId product = edit.node("Gemm", {rounded(n.in[0]), rounded(n.in[1])}, attributes);
+  const ValueId y = edit.node("Cast", {product}, {{"to", static_cast<std::int64_t>(given)}});
+  const float beta = attr.real("beta");
+  ValueId c = n.in[2];
+  if (beta != 1) c = edit.node("Mul", {c, edit.scalar_like(c, static_cast<double>(beta))});
+  edit.replace(n.out[0], edit.node("Add", {y, c}));
+  edit.erase(id);
+}
+
+// As sites are named: "/blocks.0/ffn/MatMul" is "blocks.0.ffn".
+std::string product_name(const Node& n) {
+  std::string name = n.name.substr(n.name.starts_with('/') ? 1 : 0);
+  const auto slash = name.rfind('/');
+  if (slash != std::string::npos && name.compare(slash + 1, n.op->name.size(), n.op->name) == 0) name.resize(slash);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
+}
+
+}  // namespace
+
+std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& policy, const StepClass& at) {
+  if (policy.linear.empty()) return {};
+  std::vector<LinearTrail> trail;
+  std::vector<NodeId> products;
+  std::vector<std::string> names;
+  for (std::size_t n = 0; n < g.nodes.size(); ++n) {
+    if (!is_product(g.nodes[n])) continue;
+    products.push_back(static_cast<NodeId>(n));
+    names.push_back(product_name(g.nodes[n]));
+    trail.push_back({names.back(), 0, false, predicted_flops(g, g.nodes[n])});
+  }
+  for (std::size_t r = 0; r < policy.linear.size(); ++r) {
+    const LinearRule& rule = policy.linear[r];
+    bool any = rule.optional;
+    for (std::size_t p = 0; p < products.size(); ++p) {
+      if (!matches(rule.match, names[p])) continue;
+      any = true;
+      if (!at.active[policy.rules.size() + r]) continue;
+      trail[p].line = rule.at.line;
+      trail[p].bf16 = rule.bf16;
+    }
+    if (!any) no_match(policy, rule, names);
+  }
+  for (std::size_t p = 0; p < products.size(); ++p) {
+    const Node& n = g.at(products[p]);
+    const DType type = g.at(n.in[0]).dtype;
+    if (!trail[p].bf16 || (type != DType::f32 && type != DType::f64 && type != DType::f16)) continue;
+    if (n.in.size() > 2)
+      gemm_in_bf16(g, edit, products[p]);
+    else
+      compute_in_bf16(g, edit, products[p]);
+  }
+  return trail;
+}
+
+}  // namespace tessera
