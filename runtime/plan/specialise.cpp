@@ -18,7 +18,8 @@ std::optional<Stage> stage_from_name(std::string_view text) {
   return std::nullopt;
 }
 
-Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry, const PassOptions& options) {
+Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry, const PassOptions& options,
+                  const PolicyUse& use) {
   if (stage >= Stage::bind) bind_shapes(g, binding);
   if (stage >= Stage::fold) simplify(g, registry, options);
   if (stage >= Stage::sites && !options.disabled.contains(find_attention_pass.name) &&
@@ -26,13 +27,18 @@ Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& 
     verify(g);
     simplify(g, registry, options);
   }
+  if (stage >= Stage::policy && use.policy) {
+    Trail trail = apply_policy(g, *use.policy, registry, use.at);
+    if (use.trail) *use.trail = std::move(trail);
+    simplify(g, registry, options);  // casts of weights fold
+  }
   if (stage >= Stage::fuse) fuse(g, registry, options);
   return g;
 }
 
 Plan specialise(Graph g, const Binding& binding, const Registry& registry, const PassOptions& options,
-                const PlanOptions& plan_options) {
-  return make_plan(graph_after(Stage::fuse, std::move(g), binding, registry, options), plan_options);
+                const PlanOptions& plan_options, const PolicyUse& policy) {
+  return make_plan(graph_after(Stage::fuse, std::move(g), binding, registry, options, policy), plan_options);
 }
 
 }  // namespace tessera

@@ -7,6 +7,7 @@
 #include "runtime/pass/bind_shapes.h"
 #include "runtime/pass/pass.h"
 #include "runtime/plan/plan.h"
+#include "runtime/policy/apply.h"
 
 namespace tessera {
 
@@ -14,12 +15,19 @@ enum class Stage { load, bind, fold, sites, policy, fuse, plan };
 std::string_view name(Stage s);
 std::optional<Stage> stage_from_name(std::string_view text);
 
+// What is applied in stage `policy`, and at which step. Borrowed; null: nothing, every site stays as it is.
+struct PolicyUse {
+  const Policy* policy = nullptr;
+  StepClass at = {};
+  Trail* trail = nullptr;  // set: receives the decisions
+};
+
 // The graph as it is after `stage` (which is before `plan`).
 Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry,
-                  const PassOptions& options = {});
+                  const PassOptions& options = {}, const PolicyUse& policy = {});
 
 // All arrows.
 Plan specialise(Graph g, const Binding& binding, const Registry& registry, const PassOptions& options = {},
-                const PlanOptions& plan_options = {});
+                const PlanOptions& plan_options = {}, const PolicyUse& policy = {});
 
 }  // namespace tessera

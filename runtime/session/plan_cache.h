@@ -1,5 +1,6 @@
 #pragma once
-// The plans of one graph, one per set of input shapes, each with the frames its runs have used. Least recently used go.
+// The plans of one graph, one per set of input shapes and class of steps, each with the frames its runs have used.
+// Least recently used go.
 #include <future>
 #include <list>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "runtime/exec/frame.h"
+#include "runtime/policy/apply.h"
 
 namespace tessera {
 
@@ -47,13 +49,13 @@ class PlanCache {
   PlanCache(std::size_t limit, std::shared_ptr<ArenaPool> arenas)
       : limit_(std::max<std::size_t>(limit, 1)), arenas_(std::move(arenas)) {}
   template <class Make>
-  std::shared_ptr<PlannedRuns> get(std::span<const Tensor> inputs, Make make) {
-    Asked asked = ask(inputs);
+  std::shared_ptr<PlannedRuns> get(std::span<const Tensor> inputs, Make make, const StepClass& at = {}) {
+    Asked asked = ask(inputs, at);
     if (asked.mine) {
       try {
         asked.mine->set_value(std::make_shared<PlannedRuns>(std::make_shared<const Plan>(make()), arenas_));
       } catch (...) {
-        forget(inputs);
+        forget(inputs, at);
         asked.mine->set_exception(std::current_exception());
       }
     }
@@ -66,15 +68,16 @@ class PlanCache {
   using Promise = std::promise<std::shared_ptr<PlannedRuns>>;
   struct Entry {
     std::vector<Shape> shapes;
+    StepClass at;
     Future runs;
   };
   struct Asked {
     Future runs;
     std::unique_ptr<Promise> mine;  // set: the caller has to make the plan
   };
-  Asked ask(std::span<const Tensor> inputs);
-  void forget(std::span<const Tensor> inputs);
-  std::list<Entry>::iterator find(std::span<const Tensor> inputs);
+  Asked ask(std::span<const Tensor> inputs, const StepClass& at);
+  void forget(std::span<const Tensor> inputs, const StepClass& at);
+  std::list<Entry>::iterator find(std::span<const Tensor> inputs, const StepClass& at);
 
   const std::size_t limit_;
   const std::shared_ptr<ArenaPool> arenas_;

@@ -7,21 +7,23 @@
 #include "runtime/exec/executor.h"
 #include "runtime/plan/specialise.h"
 #include "runtime/session/branches.h"
+#include "runtime/session/open_policy.h"
 #include "runtime/session/plan_cache.h"
-#include "runtime/session/plugin_host.h"
 
 namespace tessera {
 
 struct Session::State {
-  State(Graph g, SessionOptions o)
+  State(Graph g, std::shared_ptr<const Policy> p, SessionOptions o)
       : graph(std::move(g)),
+        policy(std::move(p)),
         options(std::move(o)),
-        registry(registry_with(load_plugins(options.plugins))),
+        registry(registry_for(options.plugins, policy.get())),
         passes{options.disabled_passes},
         workers(options.threads),
         arenas(std::make_shared<ArenaPool>()),
         plans(options.plan_limit, arenas),
         branches(registry, passes, arenas) {
+    policy_use(policy.get(), graph, registry, {});  // refuses now what it can
     for (const auto& i : graph.inputs) inputs.push_back({graph.at(i.value).name, graph.at(i.value).dtype, i.declared});
     for (const auto& o : graph.outputs) {
       std::optional<SymbolicShape> shape;
@@ -34,6 +36,7 @@ struct Session::State {
   }
 
   const Graph graph;
+  const std::shared_ptr<const Policy> policy;  // null: none
   const SessionOptions options;
   const Registry registry;
   const PassOptions passes;
@@ -47,8 +50,9 @@ struct Session::State {
 
   std::vector<Tensor> in_order(const NamedTensors& given) const;
   void refuse_unknown(const NamedTensors& given) const;
-  std::shared_ptr<PlannedRuns> planned(std::span<const Tensor> tensors);
-  Plan make(std::span<const Tensor> tensors);
+  StepClass class_of(const RunOptions& run) const;
+  std::shared_ptr<PlannedRuns> planned(std::span<const Tensor> tensors, const StepClass& at);
+  Plan make(std::span<const Tensor> tensors, const StepClass& at);
   void check_memory(const Plan& plan) const;
 };
 
@@ -81,11 +85,16 @@ void Session::State::refuse_unknown(const NamedTensors& given) const {
           did_you_mean(name, names));
 }
 
-std::shared_ptr<PlannedRuns> Session::State::planned(std::span<const Tensor> tensors) {
-  return plans.get(tensors, [&] { return make(tensors); });
+StepClass Session::State::class_of(const RunOptions& run) const {
+  return policy ? step_class(*policy, {run.step, run.steps, run.train_step}) : StepClass{};
 }
 
-Plan Session::State::make(std::span<const Tensor> tensors) {
+std::shared_ptr<PlannedRuns> Session::State::planned(std::span<const Tensor> tensors, const StepClass& at) {
+  return plans.get(
+      tensors, [&] { return make(tensors, at); }, at);
+}
+
+Plan Session::State::make(std::span<const Tensor> tensors, const StepClass& at) {
   Plan plan;
   workers.run([&] {
     std::call_once(simplified_once, [&] {
@@ -94,7 +103,8 @@ Plan Session::State::make(std::span<const Tensor> tensors) {
     });
     Binding binding;
     for (std::size_t i = 0; i < inputs.size(); ++i) binding.shapes[inputs[i].name] = tensors[i].shape();
-    plan = specialise(simplified, binding, registry, passes, {.one_thread = workers.threads() == 1});
+    plan =
+        specialise(simplified, binding, registry, passes, {.one_thread = workers.threads() == 1}, {policy.get(), at});
   });
   return plan;
 }
@@ -105,8 +115,12 @@ void Session::State::check_memory(const Plan& plan) const {
         " bytes of memory, the limit is ", options.memory_limit);
 }
 
-Session::Session(Graph graph, SessionOptions options)
-    : state_(std::make_unique<State>(std::move(graph), std::move(options))) {}
+Session::Session(Graph graph, SessionOptions options) {
+  auto policy = open_policy(options.policy);
+  state_ = std::make_unique<State>(std::move(graph), std::move(policy), std::move(options));
+}
+Session::Session(Graph graph, std::shared_ptr<const Policy> policy, SessionOptions options)
+    : state_(std::make_unique<State>(std::move(graph), std::move(policy), std::move(options))) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
@@ -117,15 +131,17 @@ const Graph& Session::graph() const { return state_->graph; }
 int Session::threads() const { return state_->workers.threads(); }
 std::size_t Session::plans() const { return state_->plans.size(); }
 
-std::shared_ptr<const Plan> Session::plan(const NamedTensors& inputs) {
-  return state_->planned(state_->in_order(inputs))->plan();
+std::shared_ptr<const Plan> Session::plan(const NamedTensors& inputs, const RunOptions& options) {
+  return state_->planned(state_->in_order(inputs), state_->class_of(options))->plan();
 }
 
-std::size_t Session::arena_bytes(const NamedTensors& inputs) { return plan(inputs)->arena_bytes; }
+std::size_t Session::arena_bytes(const NamedTensors& inputs, const RunOptions& options) {
+  return plan(inputs, options)->arena_bytes;
+}
 
 NamedTensors Session::run(const NamedTensors& inputs, const RunOptions& options) {
   const auto tensors = state_->in_order(inputs);
-  const FrameLease lease(state_->planned(tensors));
+  const FrameLease lease(state_->planned(tensors, state_->class_of(options)));
   state_->check_memory(lease.frame().plan());
   ExecuteOptions execute_options{
       .observer = options.observer, .cancellation = options.cancellation.get(), .deadline = options.deadline};

@@ -23,6 +23,7 @@ namespace [[gnu::visibility("default")]] tessera {
 
 struct Graph;
 struct Plan;
+struct Policy;
 
 using NamedTensors = std::map<std::string, Tensor>;
 
@@ -31,11 +32,13 @@ struct SessionOptions {
   std::vector<std::string> plugins = {};                    // by name ("vsa") or path, see `tessera plugins list`
   std::set<std::string, std::less<>> disabled_passes = {};  // by name, see `tessera inspect --passes`
   std::size_t plan_limit = 16;   // plans kept, one per set of input shapes; least recently used go
+  std::string policy = {};       // file that says which attention gets which method (runtime/policy/README.md)
   std::size_t memory_limit = 0;  // bytes of arena and known outputs one run may take; 0: no limit
 };
 
 struct RunOptions {
   int step = 0, steps = 1;       // position of this run in a loop of `steps` (denoising)
+  std::int64_t train_step = -1;  // step of training; -1: not training, schedules of the policy have reached their end
   Observer* observer = nullptr;  // borrowed for the run
   std::shared_ptr<const Cancellation> cancellation = {};
   Deadline deadline = {};
@@ -50,9 +53,11 @@ struct PortInfo {
 
 class Session {
  public:
-  // Opens a model file. Weights are mapped, not read; no plan is made before the first run.
+  // Opens a model file. Weights are mapped, not read; no plan is made before the first run. A policy's rules are
+  // checked as far as they can be without shapes; the rest when a plan is made.
   static Session open(const std::string& path, SessionOptions options = {});
   Session(Graph graph, SessionOptions options);
+  Session(Graph graph, std::shared_ptr<const Policy> policy, SessionOptions options);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
@@ -66,10 +71,11 @@ class Session {
   // else may be. Inputs are not changed and not copied; outputs are fresh. The first run with new shapes makes a plan.
   NamedTensors run(const NamedTensors& inputs, const RunOptions& options = {});
 
-  // What a run with these inputs does: steps, memory, cost. Made now when it is not there yet. (plan/plan.h)
-  std::shared_ptr<const Plan> plan(const NamedTensors& inputs);
+  // What a run with these inputs at this step does: steps, memory, cost. Made now when it is not there yet.
+  // (plan/plan.h)
+  std::shared_ptr<const Plan> plan(const NamedTensors& inputs, const RunOptions& options = {});
   // Bytes of arena a run with these input shapes needs.
-  std::size_t arena_bytes(const NamedTensors& inputs);
+  std::size_t arena_bytes(const NamedTensors& inputs, const RunOptions& options = {});
   // How many plans are kept at the moment.
   std::size_t plans() const;
 
