@@ -49,12 +49,16 @@ class Importer {
 
   // import_node.cpp
   void node(Scope& scope, const onnx::NodeProto& proto);
-  void unknown_operator(const Scope& scope, const onnx::NodeProto& proto) const;
+  void unknown_operator(const Scope& scope, const std::string& domain, const std::string& name) const;
   void operator_node(Scope& scope, const onnx::NodeProto& proto, const OpDef& op, std::string name);
   void constant_node(Scope& scope, const onnx::NodeProto& proto);
   void adopt(Scope& scope, const onnx::NodeProto& proto, std::span<const ValueId> results, std::size_t fresh);
   Attributes attributes(Scope& scope, const onnx::NodeProto& proto);
   std::vector<ValueId> inputs(Scope& scope, const onnx::NodeProto& proto);
+
+  // import_methods.cpp
+  void check_methods(const Scope& scope, const onnx::NodeProto& proto, const OpDef& op) const;
+  const std::string* metadata(const std::string& key) const;
 
   // import_body.cpp
   void call(Scope& scope, const onnx::NodeProto& proto, const onnx::FunctionProto& function, const std::string& name);

@@ -41,7 +41,8 @@ void Importer::node(Scope& scope, const NodeProto& proto) {
     const auto version = scope.opsets.find(domain);
     const bool known = op && (version == scope.opsets.end() || version->second >= op->introduced);
     if (const auto* function = known ? nullptr : functions_.find(proto)) return call(scope, proto, *function, name);
-    if (!op) unknown_operator(scope, proto);
+    if (!op) unknown_operator(scope, domain, proto.op_type());
+    check_methods(scope, proto, *op);
     check(version != scope.opsets.end(), "the model does not say which version of '",
           domain.empty() ? "ai.onnx" : domain, "' it uses");
     check(known, Code::unsupported, proto.op_type(), " is in ", domain.empty() ? "ai.onnx" : domain, " from version ",
@@ -54,22 +55,19 @@ void Importer::node(Scope& scope, const NodeProto& proto) {
 }
 
 // Never returns. Says what the model knows of the operator: the version it imports, the plugin it was saved with.
-void Importer::unknown_operator(const Scope& scope, const NodeProto& proto) const {
-  const std::string& domain = plain_domain(proto.domain());
+void Importer::unknown_operator(const Scope& scope, const std::string& domain, const std::string& name) const {
   const std::string shown = domain.empty() ? "ai.onnx" : domain;
   try {
-    registry_.at(domain, proto.op_type());
+    registry_.at(domain, name);
   } catch (Error& e) {
     const auto version = scope.opsets.find(domain);
     if (version == scope.opsets.end())
       e.hint(concat("the model does not import '", shown, "'"));
     else
       e.hint(concat("the model imports ", shown, " version ", version->second));
-    const std::string key = plugin_metadata_key(domain, proto.op_type());
-    for (const auto& entry : model_.metadata_props())
-      if (entry.key() == key)
-        throw e.hint(concat("plugin '", entry.value(), "' brings it: give it with --plugin ",
-                            entry.value().substr(0, entry.value().find(' '))));
+    if (const std::string* plugin = metadata(plugin_metadata_key(domain, name)))
+      throw e.hint(
+          concat("plugin '", *plugin, "' brings it: give it with --plugin ", plugin->substr(0, plugin->find(' '))));
     if (!domain.empty())
       e.hint("if a plugin brings it, give that: --plugin NAME or --plugin FILE.so (`tessera plugins list`)");
     throw;

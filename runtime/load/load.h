@@ -19,4 +19,8 @@ inline std::string plugin_metadata_key(std::string_view domain, std::string_view
   return concat("tessera.plugin:", domain, "::", op);
 }
 
+// And what an attention method was when the model was saved: "tessera.method:vsa", with a value that begins "version
+// 1". A model is refused when the method loaded has another version.
+inline std::string method_metadata_key(std::string_view method) { return concat("tessera.method:", method); }
+
 }  // namespace tessera
