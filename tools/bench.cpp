@@ -16,10 +16,14 @@
 namespace tessera {
 namespace {
 
+const std::string no_policy = "none";
+
 struct BenchFlags {
-  std::vector<std::string> models, require;
+  std::vector<std::string> models, policies, require;
   std::string threads = "0";
   int repeat = 15, warmup = 2;
+  std::int64_t train_step = -1;
+  std::string step;
   InputFlags inputs;
   SessionFlags session;
   ReportFlags report;
@@ -27,7 +31,7 @@ struct BenchFlags {
 
 // One thing that is measured, and what came of it.
 struct Entry {
-  std::string model, label;
+  std::string model, policy, label;
   int threads;
   std::vector<double> seconds;
   double flops = 0, peak_rss_bytes = 0;
@@ -47,15 +51,18 @@ std::vector<Entry> entries_of(const BenchFlags& f) {
     threads.push_back(n == 0 ? available_threads() : static_cast<int>(n));
     at = end + 1;
   }
+  const std::vector<std::string> none = {no_policy};
   std::vector<Entry> entries;
   for (const auto& model : f.models)
-    for (const int n : threads) {
-      std::string label = threads.size() > 1 ? fmt::format("{}, {} thread{}", model, n, n == 1 ? "" : "s") : model;
-      const auto same = [&](const Entry& e) { return e.model == model && e.threads == n; };
-      const auto before = std::count_if(entries.begin(), entries.end(), same);
-      if (before > 0) label += fmt::format(" #{}", before + 1);
-      entries.push_back({model, label, n, {}});
-    }
+    for (const auto& policy : f.policies.empty() ? none : f.policies)
+      for (const int n : threads) {
+        std::string label = f.policies.empty() ? model : fmt::format("{}, {}", model, policy);
+        if (threads.size() > 1) label += fmt::format(", {} thread{}", n, n == 1 ? "" : "s");
+        const auto same = [&](const Entry& e) { return e.model == model && e.policy == policy && e.threads == n; };
+        const auto before = std::count_if(entries.begin(), entries.end(), same);
+        if (before > 0) label += fmt::format(" #{}", before + 1);
+        entries.push_back({model, policy, label, n, {}});
+      }
   return entries;
 }
 
@@ -75,12 +82,15 @@ class FlopSum final : public Observer {
 Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry) {
   SessionOptions options = f.session.options();
   options.threads = entry.threads;
+  if (entry.policy != no_policy) options.policy = entry.policy;
   auto session = std::make_shared<Session>(Session::open(entry.model, options));
   auto inputs = std::make_shared<NamedTensors>(make_inputs(f.inputs, session->graph(), Missing::random));
   auto counted = std::make_shared<bool>(false);
   return [session, inputs, counted, &f] {
     FlopSum sum;
     RunOptions run;
+    run.train_step = f.train_step;
+    if (!f.step.empty()) std::tie(run.step, run.steps) = parse_step(f.step, "--step");
     run.deadline = f.session.deadline_from_now();
     if (!std::exchange(*counted, true)) run.observer = &sum;
     const auto begin = std::chrono::steady_clock::now();
@@ -119,7 +129,7 @@ Json report_json(const BenchFlags& f, const std::vector<Entry>& entries) {
   Json results = Json::array(), ratios = Json::array();
   for (const auto& e : entries)
     results.push_back({{"model", e.model},
-                       {"policy", nullptr},
+                       {"policy", e.policy == no_policy ? Json(nullptr) : Json(e.policy)},
                        {"threads", e.threads},
                        {"runs", f.repeat},
                        {"median_s", median(e.seconds)},
@@ -140,12 +150,12 @@ Json report_json(const BenchFlags& f, const std::vector<Entry>& entries) {
 }
 
 std::string report_text(const Json& report, const std::vector<Entry>& entries, const BenchFlags& f) {
-  Table results{{"model", "threads", "runs", "median", "min", "p90", "GFLOP/s", "peak RSS"}, {}};
+  Table results{{"model", "policy", "threads", "runs", "median", "min", "p90", "GFLOP/s", "peak RSS"}, {}};
   const auto time = [](const Json& j, const char* key) { return readable_time(j[key].get<double>()); };
   for (const auto& r : report["results"])
-    results.rows.push_back({r["model"].get<std::string>(), concat(r["threads"].get<int>()), concat(f.repeat),
-                            time(r, "median_s"), time(r, "min_s"), time(r, "p90_s"),
-                            fmt::format("{:.1f}", r["gflops"].get<double>()),
+    results.rows.push_back({r["model"].get<std::string>(), r["policy"].is_null() ? "-" : r["policy"].get<std::string>(),
+                            concat(r["threads"].get<int>()), concat(f.repeat), time(r, "median_s"), time(r, "min_s"),
+                            time(r, "p90_s"), fmt::format("{:.1f}", r["gflops"].get<double>()),
                             readable_bytes(r["peak_rss_mb"].get<double>() * 1e6)});
   std::string text = render(results, f.report.format());
   if (entries.size() < 2) return text;
@@ -184,7 +194,8 @@ int bench(const BenchFlags& f) {
   std::vector<Entry> entries = entries_of(f);
   for (const auto& r : requirements)
     check(r.quantity != "ratio" || entries.size() > 1,
-          "--require ratio: there is nothing to compare; give two models or --threads 1,2");
+          "--require ratio: there is nothing to compare; give two models, two policies or --threads 1,2");
+  if (!f.step.empty()) parse_step(f.step, "--step");
   measure(f, entries);
   const Json report = report_json(f, entries);
   if (!f.report.quiet && f.inputs.input.empty() && f.inputs.inputs.empty())
@@ -197,8 +208,14 @@ int bench(const BenchFlags& f) {
 
 void add_bench(CLI::App& app, Action& action) {
   auto f = std::make_shared<BenchFlags>();
-  CLI::App& sub = *app.add_subcommand("bench", "Measure models in turns; compare each with the first");
+  CLI::App& sub = *app.add_subcommand("bench", "Measure models and policies in turns; compare each with the first");
   sub.add_option("MODEL", f->models, "Models: .onnx, or .textproto")->required();
+  add_repeatable(sub, "--policy", f->policies, "A policy to measure with; several are compared; none: without one",
+                 "FILE|none");
+  sub.add_option("--train-step", f->train_step, "The step of training that the policies' schedules are at")
+      ->type_name("N");
+  sub.add_option("--step", f->step, "The position in a loop of n runs, from 0, that the policies are to see")
+      ->type_name("i/n");
   sub.add_option("--repeat", f->repeat, "Measured rounds; in each every model runs once")
       ->type_name("N")
       ->capture_default_str();

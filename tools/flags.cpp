@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <tuple>
 
 #include "runtime/base/nearest.h"
 #include "runtime/session/plugin_host.h"
@@ -97,6 +98,26 @@ void PluginFlags::add_to(CLI::App& app) {
 
 Registry PluginFlags::registry() const { return registry_with(load_plugins(plugin)); }
 
+void PolicyFlags::add_policy_to(CLI::App& app) {
+  app.add_option("--policy", policy, "Which attention gets which method: a policy, or a lock of one")
+      ->type_name("FILE");
+  app.add_option("--train-step", train_step, "The step of training that the policy's schedules are at; else their end")
+      ->type_name("N");
+}
+
+void PolicyFlags::add_to(CLI::App& app) {
+  add_policy_to(app);
+  app.add_option("--step", step, "The position in a loop of n runs, from 0, that the policy is to see")
+      ->type_name("i/n");
+}
+
+StepPosition PolicyFlags::position() const {
+  StepPosition at;
+  at.train_step = train_step;
+  if (!step.empty()) std::tie(at.step, at.steps) = parse_step(step, "--step");
+  return at;
+}
+
 void SessionFlags::add_limits_to(CLI::App& app) {
   PluginFlags::add_to(app);
   add_repeatable(app, "--pass", pass, "Turn a pass off (`tessera inspect --passes` lists them)", "no-NAME");
@@ -156,6 +177,14 @@ std::vector<std::pair<std::string, std::string>> assignments(const std::vector<s
     check(std::count_if(found.begin(), found.end(), same) == 1, flag, ": '", found.back().first, "' is given twice");
   }
   return found;
+}
+
+std::pair<int, int> parse_step(const std::string& text, const std::string& flag) {
+  const auto slash = text.find('/');
+  check(slash != std::string::npos, flag, " ", text, ": expected i/n, as 3/50");
+  const auto i = parse_count(text.substr(0, slash), flag), n = parse_count(text.substr(slash + 1), flag);
+  check(i < n && n <= 1'000'000, flag, " ", text, ": i counts from 0 and must be below n");
+  return {static_cast<int>(i), static_cast<int>(n)};
 }
 
 std::int64_t parse_count(const std::string& text, const std::string& flag) {

@@ -7,6 +7,7 @@
 #include "runtime/op/registry.h"
 #include "runtime/pass/bind_shapes.h"
 #include "runtime/pass/pass.h"
+#include "runtime/policy/apply.h"
 #include "runtime/session/session.h"
 #include "tools/table.h"
 
@@ -40,6 +41,16 @@ struct PluginFlags {
   Registry registry() const;
 };
 
+// --policy FILE, --step i/n, --train-step N
+struct PolicyFlags {
+  std::string policy, step;
+  std::int64_t train_step = -1;
+  void add_to(CLI::App& app);
+  void add_policy_to(CLI::App& app);  // all but --step
+  // Where a run stands. Errors: bad_input.
+  StepPosition position() const;
+};
+
 // --threads, --pass no-NAME, --deadline, --memory-limit, --plugin NAME|LIB
 struct SessionFlags : PluginFlags {
   int threads = 0;
@@ -71,6 +82,9 @@ std::pair<std::string, std::string> split_assignment(const std::string& text, co
 // "NAME=..." for each; Error(bad_input) when a name comes twice.
 std::vector<std::pair<std::string, std::string>> assignments(const std::vector<std::string>& texts,
                                                              const std::string& flag);
+
+// "3/50". Errors: bad_input naming the flag.
+std::pair<int, int> parse_step(const std::string& text, const std::string& flag);
 
 // A whole non-negative number; "512M", "2G" (powers of 1024) for bytes. Errors: bad_input naming the flag.
 std::int64_t parse_count(const std::string& text, const std::string& flag);

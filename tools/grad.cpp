@@ -3,6 +3,7 @@
 
 #include "runtime/load/load.h"
 #include "runtime/plan/gradients_of.h"
+#include "runtime/session/open_policy.h"
 #include "tools/command_line.h"
 #include "tools/inputs.h"
 #include "tools/json.h"
@@ -16,6 +17,7 @@ struct GradFlags {
   std::string model, loss, dout;
   std::vector<std::string> wrt;
   InputFlags inputs;
+  PolicyFlags policy;
   SessionFlags session;
   OutputFlags outputs;
   ReportFlags report;
@@ -36,12 +38,14 @@ void give_seed(const GradFlags& f, const Gradients& gradients, NamedTensors& inp
 
 int grad(const GradFlags& f) {
   const SessionOptions options = f.session.options();
-  const Registry registry = f.session.registry();
+  const auto policy = open_policy(f.policy.policy);
+  const Registry registry = registry_for(f.session.plugin, policy.get());
   Graph graph = load(f.model, registry);
+  const PolicyUse use = policy_use(policy.get(), graph, registry, f.policy.position());
   NamedTensors inputs = make_inputs(f.inputs, graph);
   const Binding binding = binding_of(f.inputs, graph, inputs);
   const std::string line = model_line(f.model, graph);
-  Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, registry, f.session.passes());
+  Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, registry, f.session.passes(), use);
   give_seed(f, gradients, inputs);
   Session session(std::move(gradients.graph), options);
   f.outputs.check_against(session.outputs());
@@ -82,6 +86,7 @@ void add_grad(CLI::App& app, Action& action) {
   sub.add_option("--dout", f->dout, "What the output is multiplied with; as --input takes it")->type_name("FILE");
   f->inputs.add_to(sub);
   f->outputs.add_to(sub);
+  f->policy.add_to(sub);
   f->session.add_to(sub);
   f->report.add_to(sub);
   sub.callback([f, &action] { action = [f] { return grad(*f); }; });

@@ -4,8 +4,10 @@
 
 #include "runtime/base/nearest.h"
 #include "runtime/load/load.h"
+#include "runtime/load/save.h"
 #include "runtime/plan/cost.h"
-#include "runtime/plan/specialise.h"
+#include "runtime/session/open_policy.h"
+#include "runtime/session/record_methods.h"
 #include "tools/command_line.h"
 #include "tools/inputs.h"
 #include "tools/inspect_sites.h"
@@ -16,9 +18,10 @@ namespace tessera {
 namespace {
 
 struct InspectFlags {
-  std::string model, after, why;
+  std::string model, after, why, save_model;
   bool passes = false, sites = false;
   InputFlags inputs;
+  PolicyFlags policy;
   SessionFlags session;
   ReportFlags report;
 };
@@ -74,15 +77,17 @@ Inspection examine(const InspectFlags& f) {
   }
   check(!f.sites || x.stage >= Stage::sites, "--sites: before stage sites there are none");
   x.sized = x.stage != Stage::load;
-  const Registry registry = f.session.registry();
+  const auto policy = open_policy(f.policy.policy);
+  const Registry registry = registry_for(f.session.plugin, policy.get());
   x.loaded = load(f.model, registry);
+  const PolicyUse use = policy_use(policy.get(), x.loaded, registry, f.policy.position());
   const Binding binding = binding_of(f.inputs, x.loaded, given_inputs(f.inputs, x.loaded));
   if (x.stage == Stage::plan) {
-    Plan plan = specialise(x.loaded, binding, registry, f.session.passes());
+    Plan plan = specialise(x.loaded, binding, registry, f.session.passes(), {}, use);
     x.arena_bytes = plan.arena_bytes;
     x.graph = std::move(plan.graph);
   } else {
-    x.graph = graph_after(x.stage, x.loaded, binding, registry, f.session.passes());
+    x.graph = graph_after(x.stage, x.loaded, binding, registry, f.session.passes(), use);
   }
   std::map<std::string, OperatorCount> by_name;
   for (const auto& n : x.graph.nodes) {
@@ -289,6 +294,20 @@ int list_near_misses(const InspectFlags& f, Format format) {
   return 0;
 }
 
+// As a model of the sizes it was bound to, with what it takes to load it.
+void save_graph(const Inspection& x, const std::string& path) {
+  check(x.stage != Stage::plan,
+        "--save-model writes the graph after a stage; say which with --after, as --after policy");
+  Graph g = x.graph;
+  for (auto& i : g.inputs) {
+    if (!g.at(i.value).shape) continue;
+    i.declared.emplace();
+    for (const auto d : *g.at(i.value).shape) i.declared->push_back({d, {}});
+  }
+  record_methods(g);
+  save(g, path);
+}
+
 int inspect(const InspectFlags& f) {
   const Format format = f.report.format();
   if (f.passes) return list_passes(format);
@@ -296,6 +315,7 @@ int inspect(const InspectFlags& f) {
   try {
     if (!f.why.empty()) return list_near_misses(f, format);
     const Inspection x = examine(f);
+    if (!f.save_model.empty()) save_graph(x, f.save_model);
     print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(x) : report_text(f, x));
   } catch (Error& e) {
     throw e.in("model '" + f.model + "'");
@@ -314,8 +334,11 @@ void add_inspect(CLI::App& app, Action& action) {
       ->type_name("load|bind|fold|sites|policy|fuse|plan");
   sub.add_option("--why", f->why, "Show what a pass nearly rewrote, and what kept it from that")->type_name("PASS");
   sub.add_flag("--sites", f->sites, "List the attention sites, and why other softmax nodes are none");
+  sub.add_option("--save-model", f->save_model, "With --after: write the graph as it is after that stage")
+      ->type_name("FILE.onnx");
   sub.add_flag("--passes", f->passes, "List the passes that --pass turns off");
   f->inputs.add_to(sub);
+  f->policy.add_to(sub);
   add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");
   f->session.PluginFlags::add_to(sub);
   f->report.add_to(sub, {"table", "md", "json", "dot"});

@@ -20,8 +20,9 @@ namespace tessera {
 namespace {
 
 struct RunFlags {
-  std::string model, step, trace;
+  std::string model, trace;
   InputFlags inputs;
+  PolicyFlags policy;
   SessionFlags session;
   OutputFlags outputs;
   ReportFlags report;
@@ -40,15 +41,11 @@ Loop loop_of(const RunFlags& f) {
   check(f.steps == 0 || f.repeat == 1, "--steps and --repeat exclude each other");
   check(f.steps > 0 || (f.carry.empty() && f.collect.empty()), "--carry and --collect need --steps N");
   if (f.steps > 0) {
-    check(f.step.empty(), "--steps and --step exclude each other");
+    check(f.policy.step.empty(), "--steps and --step exclude each other");
     return {0, f.steps, f.steps};
   }
-  if (f.step.empty()) return {0, f.repeat, 1};
-  const auto slash = f.step.find('/');
-  check(slash != std::string::npos, "--step ", f.step, ": expected i/n, as 3/50");
-  const auto i = parse_count(f.step.substr(0, slash), "--step"), n = parse_count(f.step.substr(slash + 1), "--step");
-  check(i < n && n <= 1'000'000, "--step ", f.step, ": i counts from 0 and must be below n");
-  return {static_cast<int>(i), f.repeat, static_cast<int>(n)};
+  const StepPosition at = f.policy.position();
+  return {at.step, f.repeat, at.steps};
 }
 
 // Everything that watches the run, as the flags ask.
@@ -141,6 +138,7 @@ Outcome perform(Session& session, const RunFlags& f, NamedTensors inputs, Watch&
   check_carry(session, carry);
   RunOptions options;
   options.steps = loop.steps;
+  options.train_step = f.policy.train_step;
   options.observer = watch.observer();
   options.deadline = f.session.deadline_from_now();
   Outcome done;
@@ -222,7 +220,9 @@ void print_json(const RunFlags& f, const Session& session, const Outcome& done, 
 
 int run(const RunFlags& f) {
   loop_of(f);
-  Session session = Session::open(f.model, f.session.options());
+  SessionOptions options = f.session.options();
+  options.policy = f.policy.policy;
+  Session session = Session::open(f.model, options);
   f.outputs.check_against(session.outputs());
   Watch watch(f);
   Collection collection(f.collect, session.outputs());
@@ -246,13 +246,13 @@ void add_run(CLI::App& app, Action& action) {
   sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
   f->inputs.add_to(sub);
   f->outputs.add_to(sub);
+  f->policy.add_to(sub);
   sub.add_option("--repeat", f->repeat, "Run so many times and give the median time")->type_name("N");
   sub.add_option("--steps", f->steps, "Run so many times as one loop; --carry feeds outputs back")->type_name("N");
   add_repeatable(sub, "--carry", f->carry, "With --steps: the next step's input IN is this step's output OUT",
                  "OUT=IN");
   add_repeatable(sub, "--collect", f->collect,
                  "With --steps: write an output of all steps, stacked on a new first axis", "OUT=FILE");
-  sub.add_option("--step", f->step, "The position of this run in a loop of n, from 0")->type_name("i/n");
   sub.add_flag("--profile", f->profile, "Show each operator's share of the time");
   sub.add_option("--trace", f->trace, "Write a trace for chrome://tracing or Perfetto; implies --profile")
       ->type_name("FILE.json");

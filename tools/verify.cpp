@@ -20,6 +20,7 @@ struct VerifyFlags {
   std::vector<std::string> folders;
   std::optional<double> rtol, atol, rel_max;
   std::string save;
+  PolicyFlags policy;
   SessionFlags session;
   ReportFlags report;
 };
@@ -62,6 +63,10 @@ void verify_set(Session& session, const std::string& folder, const std::string& 
   check(!expected.empty(), "there is no output_0.pb");
   RunOptions options;
   options.deadline = f.session.deadline_from_now();
+  const StepPosition at = f.policy.position();
+  options.step = at.step;
+  options.steps = at.steps;
+  options.train_step = at.train_step;
   const NamedTensors actual = session.run(inputs, options);
   const Tolerance tolerance = tolerance_of(folder, f);
   for (const auto& name : names) {
@@ -77,7 +82,9 @@ void verify_folder(const std::string& folder, const VerifyFlags& f, std::vector<
     const auto sets = data_sets(folder);
     check(!sets.empty(), "there is no test_data_set_0");
     const std::string text = folder + "/model.textproto";
-    Session session = Session::open(std::filesystem::exists(text) ? text : folder + "/model.onnx", f.session.options());
+    SessionOptions options = f.session.options();
+    options.policy = f.policy.policy;
+    Session session = Session::open(std::filesystem::exists(text) ? text : folder + "/model.onnx", options);
     for (const auto& set : sets) try {
         verify_set(session, folder, set, f, lines);
       } catch (Error& e) {
@@ -149,6 +156,7 @@ void add_verify(CLI::App& app, Action& action) {
   sub.add_option("--atol", f->atol, "Absolute tolerance; 1e-7 unless data.json says otherwise")->type_name("X");
   sub.add_option("--rel-max", f->rel_max, "Also pass errors up to X times the output's largest value")->type_name("X");
   sub.add_option("--save", f->save, "Write all outputs of all data sets")->type_name("FILE.npz");
+  f->policy.add_to(sub);
   f->session.add_to(sub);
   f->report.add_to(sub);
   sub.callback([f, &action] { action = [f] { return verify_all(*f); }; });

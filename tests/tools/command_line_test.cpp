@@ -32,29 +32,36 @@ TEST(Help, lists_the_documented_subcommands) {
   const Ran r = tessera_cli({"--help"});
   EXPECT_EQ(r.code, 0);
   const std::string list = r.out.substr(r.out.find("Subcommands:"));
-  EXPECT_EQ(matches(list, "\n  ([a-z]+) "),
-            (std::set<std::string>{"run", "verify", "grad", "inspect", "bench", "ops", "plugins", "generate"}));
+  EXPECT_EQ(matches(list, "\n  ([a-z]+) "), (std::set<std::string>{"run", "verify", "grad", "inspect", "explain",
+                                                                   "bench", "ops", "plugins", "generate"}));
 }
 
 TEST(Help, lists_the_documented_flags) {
   const std::set<std::string> inputs = {"--input", "--inputs", "--shape", "--set"}, outputs = {"--output", "--save"};
   const std::set<std::string> limits = {"--pass", "--deadline", "--memory-limit", "--plugin"},
-                              report = {"--format", "--quiet"};
+                              report = {"--format", "--quiet"}, policy = {"--policy", "--step", "--train-step"};
   const auto all = [](std::initializer_list<std::set<std::string>> sets) {
     std::set<std::string> merged;
     for (const auto& s : sets) merged.insert(s.begin(), s.end());
     return merged;
   };
-  EXPECT_EQ(flags_of({"run"}), all({inputs,
-                                    outputs,
-                                    limits,
-                                    report,
-                                    {"--threads", "--repeat", "--steps", "--carry", "--collect", "--step", "--profile",
-                                     "--trace", "--dump-node"}}));
-  EXPECT_EQ(flags_of({"verify"}), all({limits, report, {"--threads", "--rtol", "--atol", "--rel-max", "--save"}}));
-  EXPECT_EQ(flags_of({"grad"}), all({inputs, outputs, limits, report, {"--threads", "--loss", "--wrt", "--dout"}}));
-  EXPECT_EQ(flags_of({"inspect"}), all({inputs, report, {"--pass", "--after", "--why", "--passes", "--sites", "--plugin"}}));
-  EXPECT_EQ(flags_of({"bench"}), all({inputs, limits, report, {"--threads", "--repeat", "--warmup", "--require"}}));
+  EXPECT_EQ(flags_of({"run"}),
+            all({inputs,
+                 outputs,
+                 limits,
+                 report,
+                 policy,
+                 {"--threads", "--repeat", "--steps", "--carry", "--collect", "--profile", "--trace", "--dump-node"}}));
+  EXPECT_EQ(flags_of({"verify"}),
+            all({limits, report, policy, {"--threads", "--rtol", "--atol", "--rel-max", "--save"}}));
+  EXPECT_EQ(flags_of({"grad"}),
+            all({inputs, outputs, limits, report, policy, {"--threads", "--loss", "--wrt", "--dout"}}));
+  EXPECT_EQ(
+      flags_of({"inspect"}),
+      all({inputs, report, policy, {"--pass", "--after", "--why", "--passes", "--sites", "--plugin", "--save-model"}}));
+  EXPECT_EQ(flags_of({"explain"}), all({inputs, report, policy, {"--pass", "--plugin", "--lock"}}));
+  EXPECT_EQ(flags_of({"bench"}),
+            all({inputs, limits, report, policy, {"--threads", "--repeat", "--warmup", "--require"}}));
   EXPECT_EQ(flags_of({"ops"}), all({report, {"--plugin"}}));
   for (const char* what : {"list", "info", "doctor"}) EXPECT_EQ(flags_of({"plugins", what}), report);
   EXPECT_EQ(flags_of({"generate", "dit"}),
