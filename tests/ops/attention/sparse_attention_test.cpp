@@ -258,6 +258,48 @@ TEST(SparseAttention, sees_other_tiles_only_through_the_gate) {
   }
 }
 
+TEST(SparseAttention, takes_empty_batches_and_heads_and_single_tokens) {
+  for (const Shape& shape : {Shape{0, 2, 8, 4}, Shape{2, 0, 8, 4}, Shape{1, 2, 8, 0}, Shape{1, 1, 1, 3}}) {
+    const Tensor x = Tensor::zeros(DType::f32, shape);
+    const std::vector<const Tensor*> in{&x, &x, &x, nullptr, nullptr, nullptr, nullptr};
+    const std::vector<std::string> methods{"vsa tile=[2] topk=1", "bsa tile=[4] window=[2]"};
+    const Attributes all[] = {{{"tile", Ints{2}}, {"topk", std::int64_t{1}}},
+                              {{"tile", Ints{4}}, {"window", Ints{2}}},
+                              {{"methods", methods}, {"head_method", Ints(static_cast<std::size_t>(shape[1]), 1)}}};
+    const char* names[] = {"vsa", "bsa", "by_head"};
+    for (std::size_t i = 0; i < 3; ++i) {
+      SCOPED_TRACE(concat(names[i], " of ", shape));
+      Attributes attributes = all[i];
+      attributes["grid"] = Ints{shape[2]};
+      const auto out = evaluate(op(names[i]), attributes, in, 7);
+      EXPECT_EQ(out[0].shape(), shape);
+      for (const double y : doubles(out[0])) EXPECT_EQ(y, 0);
+      auto more = in;
+      if (names[i] != std::string("bsa")) more.push_back(nullptr);
+      more.insert(more.end(), {&out[0], &out[4], &x, nullptr, &out[6]});
+      for (const auto& gradient : evaluate(op(concat(names[i], "Grad")), attributes, more, 3))
+        EXPECT_EQ(gradient.shape(), shape);
+    }
+  }
+}
+
+TEST(SparseAttention, predicts_the_pairs_it_computes_where_tiles_are_whole) {
+  const Tensor x = Tensor::zeros(DType::f32, {2, 3, 64, 8});
+  const auto flops = [&](std::string_view name, const Attributes& attributes) {
+    const TensorType type{DType::f32, x.shape()};
+    return op(name).flops(ShapeContext(op(name), attributes, {type, type, type}, {}, 1));
+  };
+  const double dense = flops("dense", {}), means = 2 * 3 * (2 * 16 * 16 * 8 + 64 * 2 * 8);
+  const Attributes vsa{{"grid", Ints{64}}, {"tile", Ints{4}}, {"sparsity", 0.75f}};
+  EXPECT_EQ(flops("vsa", vsa), 0.25 * dense + means);
+  const Attributes bsa{{"grid", Ints{64}}, {"tile", Ints{4}}, {"window", Ints{2}}, {"kv_keep", 0.5f}};
+  EXPECT_EQ(flops("bsa", bsa), 0.25 * dense + means);
+  const Attributes heads{{"grid", Ints{64}},
+                         {"methods", std::vector<std::string>{"dense", "vsa tile=[4] sparsity=0.75"}},
+                         {"head_method", Ints{0, 0, 1}}};
+  EXPECT_NEAR(flops("by_head", heads), dense * 2 / 3 + (0.25 * dense + means) / 3, 1);
+}
+
 TEST(SparseAttention, in_a_graph_file_runs_in_a_session) {
   const ScratchFolder folder;
   const std::string ports =
