@@ -246,6 +246,8 @@ void AttentionNode::differentiate(const KernelContext& k) const {
   const DType wide = dtype_of<Compute<T>>;
   const Tensor all_lse = converted(k.in(ports_.lse()), wide),
                all_dlse = k.has(ports_.dlse()) ? converted(k.in(ports_.dlse()), wide) : Tensor();
+  for (const int i : {at::k, at::v})  // no query head reads the keys
+    if (parts_.empty() && k.out(i).bytes() > 0) std::memset(k.out(i).raw(), 0, k.out(i).bytes());
   SharedKeys<T> keys(s, dk.view(), dv.view());
   for (const Part& part : parts_) {
     MethodTensors t = tensors_of(part, whole);
