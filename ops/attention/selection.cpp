@@ -141,11 +141,10 @@ void write_selection(const PlannedMethod& planned, const Selection& selection, s
     to += planned.width();
     const std::int64_t tile = row % count;
     const std::int32_t first = tiles.first[static_cast<std::size_t>(tile)];
-    for (std::int32_t t = 0; t < planned.largest_tile(); ++t) {
-      const std::int32_t source =
-          selection.source.empty() ? first + t : *(selection.source.data() + row / count * s.q_len + first + t);
-      to[t] = t >= tiles.size(tile) ? -2 : source < 0 ? -1 : source - first;
-    }
+    const std::int32_t* source =
+        selection.source.empty() ? nullptr : selection.source.data() + row / count * s.q_len + first;
+    for (std::int32_t t = 0; t < tiles.size(tile); ++t) to[t] = !source ? t : source[t] < 0 ? -1 : source[t] - first;
+    std::fill(to + tiles.size(tile), to + planned.largest_tile(), -2);
   }
 }
 
