@@ -6,9 +6,7 @@
 namespace tessera {
 
 const Registry& full_registry() {
-  static const Registry registry = [] {
-    return registry_with(load_plugins(plugin_files()));
-  }();
+  static const Registry registry = [] { return registry_with(load_plugins(plugin_files())); }();
   return registry;
 }
 
