@@ -57,7 +57,7 @@ class AttentionFinder {
   bool take_scores(const LabelledProduct& p);
   bool take_values(const Probabilities& p);
   bool looks_like_weights(ValueId v, const Labels& labels, const Labels& others) const;
-  void take_operands(const LabelledProduct& s, const Probabilities& p, SiteNode& site);
+  void take_operands(const Scores& s, const Probabilities& p, DType softmax, SiteNode& site);
   void add_views(Operand& to, ValueId v, DType type, bool scalable) const;
   void add_copy(Operand& to, ValueId v, const Labels& inner, DType type) const;
   void add_results(ValueId y, const Shape& axes);
@@ -165,27 +165,32 @@ void AttentionFinder::add_results(ValueId y, const Shape& axes) {
   for (auto& view : results_of(g_, uses_, y, axes)) products_.y.candidates.push_back({std::move(view)});
 }
 
-// In the type of the result where q and k are there in it; else in the type of the scores.
-void AttentionFinder::take_operands(const LabelledProduct& s, const Probabilities& p, SiteNode& site) {
+// In the type of the result where q and k are there in it, else in the type of the scores; but a bias keeps its own: in
+// f16, finfo.min of an f32 mask would be -inf.
+void AttentionFinder::take_operands(const Scores& s, const Probabilities& p, DType softmax, SiteNode& site) {
   site.q = query_, site.k = key_, site.v = value_;
-  site.type = g_.at(p.product.out).dtype;
-  for (int attempt = 0; attempt < 2; ++attempt) {
+  const auto narrow = g_.at(p.product.out).dtype;
+  const bool biased = s.masks.size() > 1 || (s.masks.size() == 1 && !s.masks[0].where);
+  std::vector<DType> types{narrow, g_.at(s.product.out).dtype};
+  if (biased && size_of(softmax) > size_of(narrow)) types = {softmax};
+  DType chosen = types[0];
+  for (const DType type : types) {
+    chosen = type;
     products_.q.candidates.clear(), products_.k.candidates.clear();
-    add_views(products_.q, query_, site.type, true);
-    add_views(products_.k, key_, site.type, true);
+    add_views(products_.q, query_, type, true);
+    add_views(products_.k, key_, type, true);
     if (!products_.q.candidates.empty() && !products_.k.candidates.empty()) break;
-    site.type = g_.at(s.out).dtype;
   }
-  add_views(products_.v, value_, site.type, false);
+  add_views(products_.v, value_, chosen, false);
   const auto with = [](Labels a, int last) { return a.push_back(last), a; };
   Labels row;
   if (products_.row >= 0) row.push_back(products_.row);
   Labels q_inner = row, k_inner{products_.column};
   q_inner.insert(q_inner.end(), products_.depth.begin(), products_.depth.end());
   k_inner.insert(k_inner.end(), products_.depth.begin(), products_.depth.end());
-  add_copy(products_.q, query_, q_inner, site.type);
-  add_copy(products_.k, key_, k_inner, site.type);
-  add_copy(products_.v, value_, with({products_.column2}, products_.width), site.type);
+  add_copy(products_.q, query_, q_inner, chosen);
+  add_copy(products_.k, key_, k_inner, chosen);
+  add_copy(products_.v, value_, with({products_.column2}, products_.width), chosen);
 
   const Shape& y = *g_.at(p.product.out).shape;
   add_results(p.product.out, y);
@@ -211,7 +216,7 @@ bool AttentionFinder::rewrite_softmax(NodeId id) {
   for (const ValueId v : {query_, key_, value_})
     if (any_empty(*g_.at(v).shape)) return refuse(concat(called(v), " is empty"));
   SiteNode site{n.name, n.scope};
-  take_operands(scores->product, *p, site);
+  take_operands(*scores, *p, g_.at(n.in[0]).dtype, site);
   const auto layout = solve_layout(products_, reason_);
   if (!layout) return false;
   if (!layout->rows_last && !scores->masks.empty())
@@ -291,7 +296,6 @@ void AttentionFinder::rewrite_operator(NodeId id) {
   SiteNode site{n.name, n.scope, n.in[0], n.in[1], n.in[2]};
   site.more_in.assign(n.in.begin() + 3, n.in.end());
   site.outputs.assign(n.out.begin() + 1, n.out.end());
-  site.type = g_.at(n.in[0]).dtype;
   site.attributes = n.attributes;
   for (const char* name : {"q_num_heads", "kv_num_heads"}) site.attributes.erase(name);
   const double scaled = layout->q_from->view.scale * layout->k_from->view.scale;

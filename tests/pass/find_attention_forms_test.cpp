@@ -5,7 +5,10 @@
 #include <cmath>
 #include <functional>
 
+#include "runtime/train/differentiate.h"
+#include "tests/support/compare.h"
 #include "tests/support/exported_attention.h"
+#include "tests/support/interpret.h"
 
 namespace tessera {
 namespace {
@@ -290,6 +293,22 @@ TEST_P(AttentionForm, becomes_one_node_with_the_same_answers) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, AttentionForm, testing::ValuesIn(forms),
                          [](const auto& info) { return info.param.name; });
+
+// d(sum of outputs) by way of both graphs.
+TEST_P(AttentionForm, has_the_gradients_it_had) {
+  A a;
+  GetParam().write(a);
+  RewrittenAttention r(a.g);
+  if (r.inputs.begin()->second.dtype() != DType::f32) return;
+  std::vector<std::string> wrt;
+  for (const auto& [name, t] : r.inputs) wrt.push_back(name);
+  const std::string y = r.plain.outputs[0].name;
+  const auto plain = differentiate(r.plain, y, wrt, builtin_registry()),
+             found = differentiate(r.found, y, wrt, builtin_registry());
+  r.inputs[plain.seed] = converted(interpret(r.plain, r.inputs).at(y), DType::f32);
+  const auto expected = interpret(plain.graph, r.inputs), got = interpret(found.graph, r.inputs);
+  for (const auto& name : wrt) EXPECT_TRUE(close(got.at("d." + name), expected.at("d." + name), {1e-4, 1e-4})) << name;
+}
 
 TEST(AttentionForms, tell_heads_and_scale) {
   A a;

@@ -309,6 +309,38 @@ TEST(MaskedAttentionForms, mask_three_dimensional_scores) {  // old CLIP: scores
   }
 }
 
+TEST(MaskedAttentionForms, know_the_causal_mask_of_a_long_sequence_without_computing_it) {
+  constexpr std::int64_t length = 2048;  // a mask of 16 MB, beyond what is folded
+  for (const bool add : {false, true}) {
+    A a;
+    const auto in = [&](const char* name) { return a.input(name, {1, 1, length, 4}); };
+    const ValueId s = a.product(in("q"), in("k")), n = a.dim_of(s, 2);
+    const ValueId ones = a.node("Expand", {a.scalar(1), a.dims({n, n})});
+    const ValueId lower = a.node("Trilu", {ones, ValueId::none}, {{"upper", std::int64_t{0}}});
+    const ValueId hidden = a.node("Equal", {lower, a.scalar(0)});
+    const ValueId masked = add ? a.node("Add", {s, a.node("Where", {hidden, a.scalar(-infinity), a.scalar(0)})})
+                               : a.node("Where", {hidden, a.scalar(lowest), s});
+    const ValueId zeros = a.node("Mul", {a.node("ConstantOfShape", {a.node("Shape", {s})}), a.scalar(0)});
+    a.output("y", a.node("MatMul", {a.softmax(a.node("Add", {zeros, masked})), in("v")}));
+    const RewrittenAttention r(a.g);
+    EXPECT_GT(r.plain.nodes.size(), 6u);
+    EXPECT_EQ(r.found.nodes.size(), 1u);
+    EXPECT_EQ(r.text("is_causal"), "1");
+  }
+}
+
+TEST(MaskedAttentionForms, keep_the_range_of_a_mask_that_is_wider_than_its_operands) {
+  A a;
+  const auto in = [&](const char* n, const char* l) { return a.sized_input(n, {"B", "3", l, "4"}, DType::f16); };
+  const auto to = [&](ValueId x, std::int64_t t) { return a.node("Cast", {x}, {{"to", t}}); };
+  const ValueId s = a.node("Add", {to(a.product(in("q", "L"), in("k", "M")), 1), bias_input(a)});
+  a.output("y", a.node("MatMul", {to(a.softmax(s), 10), in("v", "M")}));
+  MaskedAttention r(a.g);
+  EXPECT_EQ(r.count("Softmax"), 0);
+  r.set("m", [](auto b, auto i, auto j) { return kept(b, i, j) ? 0 : lowest; });
+  EXPECT_EQ(r.difference(), "");
+}
+
 TEST(MaskedAttentionForms, softcap_before_the_mask_only) {
   const auto cap = [](A& a, ValueId s) { return a.scaled(a.node("Tanh", {a.scaled(s, 0.2)}), 3); };
   expect_same({[&](A& a, ValueId s) { return filled(-infinity)(a, cap(a, s)); }},

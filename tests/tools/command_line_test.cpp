@@ -112,6 +112,8 @@ TEST(Usage, errors_say_what_and_what_next) {
        "changes its shape"},
       {{"verify", "/nowhere"}, 2, "/nowhere"},
       {{"inspect", open}, 2, "--set"},
+      {{"inspect", open, "--sites"}, 2, "--set"},
+      {{"inspect", fixed, "--sites", "--after", "fold"}, 2, "--sites"},
       {{"inspect", fixed, "--after", "fsue"}, 2, "stage"},
       {{"inspect", fixed, "--why", "fuse_gleu"}, 2, "fuse_gelu"},
       {{"inspect", fixed, "--why", "remove_dead"}, 2, "no near misses"},

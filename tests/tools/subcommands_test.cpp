@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "runtime/tensor/text.h"
 #include "tests/support/json_schema.h"
+#include "tests/support/model_text.h"
 #include "tests/support/runner.h"
 #include "tools/npz.h"
 #include "tools/tensor_files.h"
@@ -70,6 +72,36 @@ TEST(Inspect, reports_as_its_schema_says) {
   EXPECT_EQ(tessera_cli({"inspect", open, "--after", "load"}).code, 0);
   EXPECT_TRUE(tessera_cli({"inspect", fixed, "--format", "dot"}).out.starts_with("digraph"));
   EXPECT_NE(tessera_cli({"inspect", "--passes"}).out.find("drop_identity"), std::string::npos);
+}
+
+TEST(Inspect, lists_attention_sites) {
+  const std::string model = source_path("graphs/wan_dit/model.onnx");
+  const Ran r = tessera_cli({"inspect", model, "--sites", "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json report = Json::parse(r.out);
+  EXPECT_EQ(schema_problem(report, schema("inspect")), "");
+  ASSERT_EQ(report["sites"].size(), 4u);
+  EXPECT_EQ(report["sites"][1]["name"], "blocks.0.cross_attn.attention.1");
+  EXPECT_EQ(report["sites"][1]["role"], "cross");
+  EXPECT_EQ(report["sites"][1]["keys"], 32);
+  EXPECT_EQ(report["softmax_without_site"].size(), 0u);
+  const Ran table = tessera_cli({"inspect", model, "--sites"});
+  EXPECT_NE(table.out.find("blocks.1.self_attn.attention.2"), std::string::npos) << table.out;
+
+  // A softmax that is none says why.
+  const Ran none = tessera_cli({"inspect", model, "--sites", "--pass", "no-find_attention"});
+  EXPECT_NE(none.out.find("attention sites: 0"), std::string::npos) << none.out;
+  const TemporaryFolder folder;
+  std::ofstream(folder / "head.textproto") << model_text(R"(
+    input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_value: 2 } dim { dim_value: 3 } } } } }
+    node { op_type: "Softmax" name: "head/Softmax" input: "x" output: "y" }
+    output { name: "y" type { tensor_type { elem_type: 1 } } })");
+  const Ran head = tessera_cli({"inspect", folder / "head.textproto", "--sites"});
+  ASSERT_EQ(head.code, 0) << head.err;
+  EXPECT_NE(head.out.find("softmax without a site: 1"), std::string::npos) << head.out;
+  EXPECT_NE(head.out.find("its scores 'x' are no product of two tensors"), std::string::npos) << head.out;
+  const Ran why = tessera_cli({"inspect", folder / "head.textproto", "--why", "find_attention"});
+  EXPECT_NE(why.out.find("head/Softmax"), std::string::npos) << why.out << why.err;
 }
 
 TEST(Bench, reports_as_its_schema_says) {

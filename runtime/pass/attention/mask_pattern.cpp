@@ -1,6 +1,7 @@
 #include "runtime/pass/attention/mask_pattern.h"
 
 #include <cstring>
+#include <map>
 
 #include "runtime/op/evaluate.h"
 
@@ -75,8 +76,15 @@ class Reader {
  public:
   explicit Reader(const Graph& g) : g_(g) {}
 
-  std::optional<MaskPattern> read(ValueId v, int depth) const {
+  std::optional<MaskPattern> read(ValueId v, int depth) {
     if (v == ValueId::none || depth > deepest) return std::nullopt;
+    const auto known = known_.find(v);
+    if (known != known_.end()) return known->second;
+    return known_[v] = look(v, depth);
+  }
+
+ private:
+  std::optional<MaskPattern> look(ValueId v, int depth) {
     if (g_.is_constant(v)) return pattern_of_constant(g_.at(v).constant);
     if (g_.at(v).producer == NodeId::none || !g_.at(v).shape) return std::nullopt;
     const Node& n = g_.at(g_.at(v).producer);
@@ -94,7 +102,6 @@ class Reader {
     return std::nullopt;
   }
 
- private:
   const Shape& shape(ValueId v) const { return *g_.at(v).shape; }
 
   std::optional<MaskPattern> constant_of_shape(const Node& n) const {
@@ -105,7 +112,7 @@ class Reader {
   }
 
   // Moving keeps the pattern where the last two axes stay what they are, or where there is none.
-  std::optional<MaskPattern> moved(const Node& n, ValueId v, int depth) const {
+  std::optional<MaskPattern> moved(const Node& n, ValueId v, int depth) {
     auto p = read(n.in[0], depth + 1);
     if (!p || p->uniform()) return p;
     const Shape &from = shape(n.in[0]), &to = shape(v);
@@ -113,7 +120,7 @@ class Reader {
     return last(from, 1) == last(to, 1) && last(from, 2) == last(to, 2) ? p : std::nullopt;
   }
 
-  std::optional<MaskPattern> triangle(const Node& n, int depth) const {
+  std::optional<MaskPattern> triangle(const Node& n, int depth) {
     auto p = read(n.in[0], depth + 1);
     if (!p || !p->uniform()) return std::nullopt;
     const bool upper = AttributeReader(n.op->attributes, n.attributes).flag("upper");
@@ -127,7 +134,7 @@ class Reader {
   }
 
   // A slice of a triangle is one with another diagonal.
-  std::optional<MaskPattern> slice(const Node& n, ValueId v, int depth) const {
+  std::optional<MaskPattern> slice(const Node& n, ValueId v, int depth) {
     auto p = read(n.in[0], depth + 1);
     if (!p || p->uniform()) return p;
     for (std::size_t i = 1; i < n.in.size(); ++i)
@@ -165,7 +172,7 @@ class Reader {
     return MaskPattern{low ? yes : no, low ? no : yes, shift - (includes ? 0 : 1)};
   }
 
-  std::optional<MaskPattern> pointwise(const Node& n, int depth) const {
+  std::optional<MaskPattern> pointwise(const Node& n, int depth) {
     std::vector<MaskPattern> in;
     std::optional<std::int64_t> diagonal;
     for (const ValueId v : n.in) {
@@ -194,6 +201,7 @@ class Reader {
   }
 
   const Graph& g_;
+  std::map<ValueId, std::optional<MaskPattern>> known_;
 };
 
 }  // namespace

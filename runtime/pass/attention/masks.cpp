@@ -26,6 +26,10 @@ class MaskWriter {
 
   std::optional<SiteMask> write(const std::vector<MaskTerm>& terms, std::string& reason) {
     for (const auto& t : terms) {
+      if (!g_.at(t.value).shape) {
+        reason = concat("the shape of its mask '", g_.at(t.value).name, "' is known only during the run");
+        return std::nullopt;
+      }
       const Shape& f = t.frame;
       if (f.size() < 2 || f[f.size() - 2] != s_.rows || f[f.size() - 1] != s_.columns) {
         reason = concat("its mask '", g_.at(t.value).name, "' is applied to scores laid out as ", f);
@@ -129,11 +133,21 @@ class MaskWriter {
 
   // The boolean form of a constant of nothing but 0 and -inf; else no tensor.
   static Tensor kept_by(const Tensor& bias) {
-    const auto x = doubles(bias);
-    if (!std::all_of(x.begin(), x.end(), [](double d) { return d == 0 || d == -INFINITY; })) return {};
+    if (!every(bias, [](double d) { return d == 0 || d == -INFINITY; })) return {};
     Tensor keep(DType::boolean, bias.shape());
-    std::transform(x.begin(), x.end(), keep.write<bool>().begin(), [](double d) { return d == 0; });
+    auto* to = keep.write<bool>().data();
+    every(bias, [&](double d) { return *to++ = d == 0, true; });
     return keep;
+  }
+  // Masks are large: they are looked at where they lie.
+  template <class Holds>
+  static bool every(const Tensor& t, Holds holds) {
+    bool all = true;
+    with_type(Floats{}, t.dtype(), [&]<class T>(Type<T>) {
+      for (const T x : t.read<T>())
+        if (all) all = holds(static_cast<double>(static_cast<Compute<T>>(x)));
+    });
+    return all;
   }
 
   // Where(keep, 0, -inf), or the other way round; or a constant of nothing but 0 and -inf.
@@ -155,8 +169,7 @@ class MaskWriter {
 
   bool may_be_infinite(ValueId v) const {
     if (!g_.is_constant(v)) return true;
-    const auto x = doubles(g_.at(v).constant);
-    return std::any_of(x.begin(), x.end(), [](double d) { return std::isinf(d); });
+    return !every(g_.at(v).constant, [](double d) { return !std::isinf(d); });
   }
 
   // All hidden keys share one score; what is not hidden may have biases.

@@ -8,6 +8,9 @@
 namespace tessera {
 namespace {
 
+// Longer chains of nodes between product and softmax are not followed.
+constexpr int longest_chain = 64;
+
 class Climb {
  public:
   Climb(const Graph& g, const Uses& uses) : g_(g), uses_(uses) {}
@@ -15,6 +18,7 @@ class Climb {
   // `factor`: of value v in the softmax's input.
   bool up(ValueId v, NodeId reader, double factor) {
     const Value& value = g_.at(v);
+    if (++steps_ > longest_chain) return far("its scores are the end of a long chain of nodes");
     if (value.producer == NodeId::none)
       return far(concat("its scores '", value.name, "' are no product of two tensors"));
     if (!value.shape) return near(concat("the shape of '", value.name, "' is known only during the run"));
@@ -120,7 +124,7 @@ class Climb {
 
   const Graph& g_;
   const Uses& uses_;
-  int weight_ = 0;
+  int weight_ = 0, steps_ = 0;
 };
 
 }  // namespace

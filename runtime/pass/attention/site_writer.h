@@ -11,7 +11,6 @@ struct SiteNode {
   std::vector<ValueId> more_in{};                                   // inputs from attn_mask on
   std::vector<ValueId> outputs{};  // from 1 on: values to stand for; none where not wanted
   Attributes attributes{};         // without views and head counts
-  DType type = DType::undefined;   // to compute in
 };
 
 // The value that the node's result stands for is layout.y_to->view.base.
