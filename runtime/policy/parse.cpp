@@ -3,8 +3,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include <yaml-cpp/depthguard.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/parser.h>
 
 #include "runtime/policy/keys.h"
 #include "runtime/policy/parse_node.h"
@@ -32,15 +35,35 @@ void check_characters(const std::string& text, const std::string& path) {
   }
 }
 
+// Where the documents of a file begin.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  std::vector<YAML::Mark> marks;
+  void OnDocumentStart(const YAML::Mark& mark) override { marks.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Not YAML::LoadAll: at a bracket that closes nothing it reads empty documents without end.
 YAML::Node document(const std::string& text, const std::string& path) {
   try {
-    const auto documents = YAML::LoadAll(text);
-    check(!documents.empty() && !documents[0].IsNull(), Code::policy, path,
+    const YAML::Node node = YAML::Load(text);
+    check(node.IsDefined() && !node.IsNull(), Code::policy, path,
           ":1:1: the file is empty; the smallest policy is 'version: 1'");
-    if (documents.size() > 1)
-      policy_error(path, {documents[1].Mark().line + 1, documents[1].Mark().column + 1},
-                   "a second document; a policy is one");
-    return documents[0];
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStarts starts;
+    while (starts.marks.size() < 2 && parser.HandleNextDocument(starts)) continue;
+    if (starts.marks.size() > 1)
+      policy_error(path, {starts.marks[1].line + 1, starts.marks[1].column + 1},
+                   "the document has ended before this; a policy is one document");
+    return node;
   } catch (const YAML::DeepRecursion& e) {
     policy_error(path, {e.mark.line + 1, e.mark.column + 1}, "nested too deeply");
   } catch (const YAML::Exception& e) {
