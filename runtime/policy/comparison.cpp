@@ -1,5 +1,6 @@
 #include "runtime/policy/comparison.h"
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 
@@ -91,10 +92,14 @@ class Joining {
     return here;
   }
 
-  std::vector<ValueId> add(const Node& node, const std::string& name, std::vector<ValueId> in, std::size_t outputs) {
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < std::max(outputs, node.out.size()); ++i)
-      names.push_back(i < outputs || node.out[i] != ValueId::none ? build_.unique(concat(name, ":", i)) : "");
+  // A node like `node` that has its outputs and, for a site, those that are `measured`.
+  std::vector<ValueId> add(const Node& node, const std::string& name, std::vector<ValueId> in,
+                           std::initializer_list<std::size_t> measured = {}) {
+    std::vector<std::string> names(std::max(node.out.size(), measured.size() > 0 ? std::max(measured) + 1 : 0));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const bool wanted = i < node.out.size() && node.out[i] != ValueId::none;
+      if (wanted || std::count(measured.begin(), measured.end(), i) > 0) names[i] = build_.unique(concat(name, ":", i));
+    }
     return build_.add(*node.op, name, std::move(in), node.attributes, names);
   }
 
@@ -104,7 +109,7 @@ class Joining {
       const bool site = std::find(copy.ends.begin(), copy.ends.end(), copy.next + 1) != copy.ends.end();
       std::vector<ValueId> in;
       for (const ValueId v : node.in) in.push_back(value(copy, v));
-      const auto out = add(node, copy.prefix + node.name, std::move(in), 0);
+      const auto out = add(node, copy.prefix + node.name, std::move(in));
       for (std::size_t i = 0; i < node.out.size(); ++i)
         if (node.out[i] != ValueId::none) copy.values[index(node.out[i])] = out[i];
       if (site && &copy == &reference_) last_site_ = static_cast<NodeId>(result_.graph.nodes.size() - 1);
@@ -122,7 +127,7 @@ class Joining {
     const Node& node = copy.from->at(wanted.producer);
     std::vector<ValueId> in;
     for (const ValueId x : node.in) in.push_back(isolated_value(copy, x));
-    const auto out = add(node, "ISOLATED/" + copy.prefix + node.name, std::move(in), 0);
+    const auto out = add(node, "ISOLATED/" + copy.prefix + node.name, std::move(in));
     return out[static_cast<std::size_t>(std::find(node.out.begin(), node.out.end(), v) - node.out.begin())];
   }
 
@@ -156,7 +161,7 @@ class Joining {
     build_.name_nodes(at);
     std::vector<ValueId> in;
     for (const ValueId v : node.in) in.push_back(isolated_value(copy, v));
-    const auto isolated = add(node, names.node, std::move(in), to::density + 1);
+    const auto isolated = add(node, names.node, std::move(in), {to::y, to::lse, to::density});
     measured(names.isolated, error(isolated[to::y], y));
     measured(names.density, isolated[to::density]);
     measured(names.mass, kept_mass(isolated[to::lse], lse));
