@@ -5,17 +5,20 @@
 #include "runtime/load/load.h"
 #include "runtime/session/open_policy.h"
 #include "tools/command_line.h"
-#include "tools/explain_report.h"
+#include "tools/explain/head_mask.h"
+#include "tools/explain/lock.h"
+#include "tools/explain/report.h"
 #include "tools/inputs.h"
 #include "tools/json.h"
-#include "tools/policy_lock.h"
 #include "tools/summary.h"
 
 namespace tessera {
 namespace {
 
 struct ExplainFlags {
-  std::string model, lock;
+  std::string model, lock, mask, out;
+  std::int64_t head = 0;
+  int threads = 0;
   InputFlags inputs;
   PolicyFlags policy;
   SessionFlags session;
@@ -29,6 +32,7 @@ void write_text(const std::string& path, const std::string& text) {
 }
 
 int explain(const ExplainFlags& f) {
+  check(f.mask.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   const Graph loaded = load(f.model, registry);
@@ -36,8 +40,11 @@ int explain(const ExplainFlags& f) {
   PolicyUse use = policy_use(policy.get(), loaded, registry, x.at);
   use.trail = &x.trail;
   try {
-    const Binding binding = binding_of(f.inputs, loaded, given_inputs(f.inputs, loaded));
-    graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
+    const NamedTensors inputs =
+        f.mask.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
+    const Binding binding = binding_of(f.inputs, loaded, inputs);
+    const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
+    if (!f.mask.empty()) draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.head, f.threads)).write_png(f.out);
   } catch (Error& e) {
     throw e.in("model '" + f.model + "'");
   }
@@ -48,7 +55,8 @@ int explain(const ExplainFlags& f) {
     return 0;
   }
   print(model_line(f.model, loaded) + explanation_text(x, f.report.format()));
-  if (!f.lock.empty()) print(concat("wrote      ", f.lock, "\n"));
+  for (const auto& path : {f.lock, f.out})
+    if (!path.empty()) print(concat("wrote      ", path, "\n"));
   return 0;
 }
 
@@ -62,6 +70,11 @@ void add_explain(CLI::App& app, Action& action) {
   sub.get_option("--policy")->required();
   sub.add_option("--lock", f->lock, "Write the resolved policy, which refuses other models and other versions")
       ->type_name("FILE.json");
+  sub.add_option("--mask", f->mask, "Draw which tiles of keys the tiles of queries of one head attend to")
+      ->type_name("SITE");
+  sub.add_option("--head", f->head, "The query head to draw, from 0")->type_name("H")->capture_default_str();
+  sub.add_option("-o,--out", f->out, "Where to draw it")->type_name("FILE.png");
+  sub.add_option("--threads", f->threads, "Threads to run with for --mask; 0: all the process may use")->type_name("N");
   f->inputs.add_to(sub);
   f->session.PluginFlags::add_to(sub);
   add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");

@@ -98,20 +98,20 @@ void PluginFlags::add_to(CLI::App& app) {
 
 Registry PluginFlags::registry() const { return registry_with(load_plugins(plugin)); }
 
-void PolicyFlags::add_policy_to(CLI::App& app) {
-  app.add_option("--policy", policy, "Which attention gets which method: a policy, or a lock of one")
-      ->type_name("FILE");
-  app.add_option("--train-step", train_step, "The step of training that the policy's schedules are at; else their end")
+void StepFlags::add_to(CLI::App& app) {
+  app.add_option("--step", step, "The position in a loop of n runs, from 0, that policies are to see")
+      ->type_name("i/n");
+  app.add_option("--train-step", train_step, "The step of training that policies' schedules are at; else their end")
       ->type_name("N");
 }
 
 void PolicyFlags::add_to(CLI::App& app) {
-  add_policy_to(app);
-  app.add_option("--step", step, "The position in a loop of n runs, from 0, that the policy is to see")
-      ->type_name("i/n");
+  app.add_option("--policy", policy, "Which attention gets which method: a policy, or a lock of one")
+      ->type_name("FILE");
+  StepFlags::add_to(app);
 }
 
-StepPosition PolicyFlags::position() const {
+StepPosition StepFlags::position() const {
   StepPosition at;
   at.train_step = train_step;
   if (!step.empty()) std::tie(at.step, at.steps) = parse_step(step, "--step");

@@ -41,14 +41,18 @@ struct PluginFlags {
   Registry registry() const;
 };
 
-// --policy FILE, --step i/n, --train-step N
-struct PolicyFlags {
-  std::string policy, step;
+// --step i/n, --train-step N: where a run stands
+struct StepFlags {
+  std::string step;
   std::int64_t train_step = -1;
   void add_to(CLI::App& app);
-  void add_policy_to(CLI::App& app);  // all but --step
-  // Where a run stands. Errors: bad_input.
-  StepPosition position() const;
+  StepPosition position() const;  // errors: bad_input
+};
+
+// --policy FILE, and where the policy's run stands
+struct PolicyFlags : StepFlags {
+  std::string policy;
+  void add_to(CLI::App& app);
 };
 
 // --threads, --pass no-NAME, --deadline, --memory-limit, --plugin NAME|LIB

@@ -1,5 +1,6 @@
 #include "runtime/session/open_policy.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "runtime/policy/lock.h"
@@ -11,16 +12,30 @@ std::shared_ptr<const Policy> open_policy(const std::string& path) {
   return path.empty() ? nullptr : std::make_shared<const Policy>(read_policy(path));
 }
 
+namespace {
+
+void load_plugins_of(const Policy& policy, std::vector<const Plugin*>& loaded) {
+  const std::filesystem::path folder = std::filesystem::path(policy.path).parent_path();
+  const std::string folders[] = {folder.empty() ? "." : folder.string()};
+  for (const auto& plugin : policy.plugins) try {
+      const Plugin* p = &load_plugin(plugin.name, folders);
+      if (std::find(loaded.begin(), loaded.end(), p) == loaded.end()) loaded.push_back(p);
+    } catch (Error& e) {
+      throw e.in("policy " + position(policy.path, plugin.at));
+    }
+}
+
+}  // namespace
+
 Registry registry_for(std::span<const std::string> plugins, const Policy* policy) {
   auto loaded = load_plugins(plugins);
-  if (!policy) return registry_with(loaded);
-  const std::filesystem::path folder = std::filesystem::path(policy->path).parent_path();
-  const std::string folders[] = {folder.empty() ? "." : folder.string()};
-  for (const auto& plugin : policy->plugins) try {
-      loaded.push_back(&load_plugin(plugin.name, folders));
-    } catch (Error& e) {
-      throw e.in("policy " + position(policy->path, plugin.at));
-    }
+  if (policy) load_plugins_of(*policy, loaded);
+  return registry_with(loaded);
+}
+
+Registry registry_for(std::span<const std::string> plugins, std::span<const std::shared_ptr<const Policy>> policies) {
+  auto loaded = load_plugins(plugins);
+  for (const auto& policy : policies) load_plugins_of(*policy, loaded);
   return registry_with(loaded);
 }
 

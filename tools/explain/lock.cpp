@@ -1,4 +1,4 @@
-#include "tools/policy_lock.h"
+#include "tools/explain/lock.h"
 
 #include <algorithm>
 #include <charconv>

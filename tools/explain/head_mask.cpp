@@ -1,0 +1,112 @@
+#include "tools/explain/head_mask.h"
+
+#include <fmt/format.h>
+
+#include "ops/attention/attention_node.h"
+#include "runtime/base/nearest.h"
+#include "runtime/exec/executor.h"
+#include "runtime/graph/build.h"
+#include "runtime/pass/passes.h"
+#include "runtime/pass/sites.h"
+
+namespace tessera {
+namespace {
+
+const AttentionSite& site_named(const std::vector<AttentionSite>& sites, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& s : sites) {
+    if (s.name == name) return s;
+    names.push_back(s.name);
+  }
+  Error e(Code::bad_input, concat("there is no attention site '", name, "'", did_you_mean(name, names)));
+  throw e.hint("`tessera inspect MODEL --sites` lists them");
+}
+
+std::string joined(const std::vector<std::int64_t>& numbers) {
+  std::string text;
+  for (const auto n : numbers) text += (text.empty() ? "" : " x ") + std::to_string(n);
+  return text;
+}
+
+// The part of a node that serves a head, and the head's place in it.
+std::pair<const AttentionNode::Part*, std::int64_t> part_of(const AttentionNode& node, std::int64_t head) {
+  for (const auto& part : node.parts()) {
+    const HeadRun& h = part.heads;
+    const std::int64_t from_first = head - h.first;
+    if (from_first >= 0 && from_first % h.step == 0 && from_first / h.step < h.n) return {&part, from_first / h.step};
+  }
+  throw Error(Code::internal, concat("no method serves head ", head));
+}
+
+// Of batch entry 0: pairs that are computed, by tiles.
+void fill(TileMask& mask, const PlannedMethod& planned, const Selection& selection, std::int64_t head) {
+  const TokenTiles& tiles = *planned.tiles;
+  const std::int64_t n = tiles.tiles();
+  mask.query_counts = mask.key_counts = tiles.counts;
+  mask.share.assign(static_cast<std::size_t>(n * n), 0);
+  for (std::int64_t t = 0; t < n; ++t) {
+    int computed = tiles.size(t);
+    if (const auto* source = selection.sources())
+      for (std::int64_t p = tiles.first[static_cast<std::size_t>(t)]; p < tiles.first[static_cast<std::size_t>(t) + 1];
+           ++p)
+        computed -= source[head * tiles.tokens() + p] != p;
+    for (const auto key : selection.lists.row(head, t))
+      mask.share[static_cast<std::size_t>(t * n + key)] =
+          static_cast<float>(computed) / static_cast<float>(tiles.size(t));
+  }
+}
+
+struct SiteRun {
+  std::shared_ptr<const Plan> plan;
+  Tensor selection, density;
+};
+
+// Everything but what the site needs is left out.
+SiteRun run_site(Graph g, const Registry& registry, const NamedTensors& inputs, NodeId node, int threads) {
+  GraphBuilder build(g, registry);
+  const ValueId selection = build.output_of(node, attention_output::selection);
+  const ValueId density = build.output_of(node, attention_output::density);
+  g.outputs.clear();
+  build.output("selection", selection);
+  build.output("density", density);
+  remove_dead_pass.run(g, registry);
+  const auto plan = std::make_shared<const Plan>(make_plan(std::move(g)));
+  std::vector<Tensor> in;
+  for (const auto& i : plan->graph.inputs) in.push_back(inputs.at(plan->graph.at(i.value).name));
+  const auto frame = make_frame(plan);
+  const auto out = execute(*frame, in, Workers(threads));
+  return {plan, out[0], out[1]};
+}
+
+}  // namespace
+
+TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors& inputs, const std::string& site,
+                      std::int64_t head, int threads) {
+  const AttentionSite at = site_named(attention_sites(bound), site);
+  check(head >= 0 && head < at.q_heads, "site '", site, "' has heads 0 to ", at.q_heads - 1, ", not ", head);
+  const std::string name = bound.at(at.node).name;
+  const SiteRun run = run_site(std::move(bound), registry, inputs, at.node, threads);
+  const auto density = run.density.read<float>()[static_cast<std::size_t>(head)];
+  TileMask mask{fmt::format("{}  head {}", site, head), fmt::format("density {:.3f}", density), {1}, {1}, {density}};
+  for (const Step& step : run.plan->steps) {
+    const Node& node = run.plan->graph.at(step.node);
+    if (node.name != name) continue;
+    if (!step.state || node.op->name == "dense") break;
+    const auto [part, place] = part_of(*static_cast<const AttentionNode*>(step.state.get()), head);
+    const PlannedMethod& planned = *part->planned;
+    mask.title += ": " + planned.method.name;
+    if (!planned.selects()) break;
+    const auto size = static_cast<std::size_t>(element_count(planned.selection_shape()));
+    fill(mask, planned,
+         read_selection(planned, run.selection.read<std::int32_t>().subspan(
+                                     static_cast<std::size_t>(part->selection_begin), size)),
+         place);
+    mask.caption = fmt::format("{} tiles of {} tokens; {}", joined(planned.tiles->counts), joined(planned.tiles->cube),
+                               mask.caption);
+    return mask;
+  }
+  mask.caption = "every query attends to every key it may see; " + mask.caption;
+  return mask;
+}
+
+}  // namespace tessera
