@@ -86,8 +86,8 @@ int run_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "tessera 0.1.0");
   Action action;
-  for (const auto add :
-       {add_run, add_verify, add_grad, add_inspect, add_explain, add_bench, add_ops, add_plugins, add_generate})
+  for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,
+                         add_plugins, add_generate})
     add(app, action);
   int code = static_cast<int>(Code::internal);
   try {

@@ -22,6 +22,7 @@ void add_verify(CLI::App& app, Action& action);
 void add_grad(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
+void add_compare(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_ops(CLI::App& app, Action& action);
 void add_plugins(CLI::App& app, Action& action);

@@ -33,7 +33,7 @@ TEST(Help, lists_the_documented_subcommands) {
   EXPECT_EQ(r.code, 0);
   const std::string list = r.out.substr(r.out.find("Subcommands:"));
   EXPECT_EQ(matches(list, "\n  ([a-z]+) "), (std::set<std::string>{"run", "verify", "grad", "inspect", "explain",
-                                                                   "bench", "ops", "plugins", "generate"}));
+                                                                   "compare", "bench", "ops", "plugins", "generate"}));
 }
 
 TEST(Help, lists_the_documented_flags) {
@@ -59,7 +59,9 @@ TEST(Help, lists_the_documented_flags) {
   EXPECT_EQ(
       flags_of({"inspect"}),
       all({inputs, report, policy, {"--pass", "--after", "--why", "--passes", "--sites", "--plugin", "--save-model"}}));
-  EXPECT_EQ(flags_of({"explain"}), all({inputs, report, policy, {"--pass", "--plugin", "--lock"}}));
+  EXPECT_EQ(flags_of({"explain"}),
+            all({inputs, report, policy, {"--pass", "--plugin", "--lock", "--mask", "--head", "--out", "--threads"}}));
+  EXPECT_EQ(flags_of({"compare"}), all({inputs, limits, report, policy, {"--threads", "--repeat", "--plot"}}));
   EXPECT_EQ(flags_of({"bench"}),
             all({inputs, limits, report, policy, {"--threads", "--repeat", "--warmup", "--require"}}));
   EXPECT_EQ(flags_of({"ops"}), all({report, {"--plugin"}}));

@@ -1,0 +1,88 @@
+// tessera compare and explain --mask, on the example DiT and its policies.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "tests/support/json_schema.h"
+#include "tests/support/runner.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string model = source_path("graphs/wan_dit/model.onnx"),
+                  inputs = source_path("graphs/wan_dit/test_data_set_0");
+std::string policy(const std::string& name) { return source_path("graphs/wan_dit/policies/" + name + ".yaml"); }
+
+Json compared(const std::vector<std::string>& policies) {
+  std::vector<std::string> arguments{"compare", model, "--inputs", inputs, "--format", "json"};
+  for (const auto& p : policies) arguments.insert(arguments.end(), {"--policy", policy(p)});
+  const Ran r = tessera_cli(arguments);
+  EXPECT_EQ(r.code, 0) << r.err;
+  return Json::parse(r.out);
+}
+
+TEST(Compare, reports_each_site_under_each_policy) {
+  const Json report = compared({"dense", "vsa", "bsa", "mixed"});
+  EXPECT_EQ(schema_problem(report, Json::parse(file_text(source_path("tools/schema/compare.schema.json")))), "");
+  ASSERT_EQ(report["policies"].size(), 4u);
+  for (const auto& p : report["policies"]) EXPECT_EQ(p["sites"].size(), 4u);
+  // Dense against dense: nothing differs at all.
+  for (const auto& site : report["policies"][0]["sites"]) {
+    EXPECT_EQ(site["isolated"]["relative_l2"], 0);
+    EXPECT_EQ(site["cumulative"]["max"], 0);
+    EXPECT_EQ(site["density"], 1);
+    EXPECT_NEAR(site["mass"].get<double>(), 1, 1e-5);
+  }
+  // Two of eight tiles hold about 67 % of a query tile's attention in this model.
+  const Json& vsa = report["policies"][1];
+  for (const auto& site : vsa["sites"]) {
+    const bool self = site["site"].get<std::string>().find("self_attn") != std::string::npos;
+    EXPECT_EQ(site["method"], self ? "vsa" : "dense");
+    EXPECT_NEAR(site["density"].get<double>(), self ? 0.25 : 1, 1e-6);
+    EXPECT_NEAR(site["mass"].get<double>(), self ? 0.67 : 1, 0.08);
+    EXPECT_EQ(site["isolated"]["relative_l2"] > 0, self);
+    EXPECT_GT(site["cumulative"]["relative_l2"], 0);
+  }
+  EXPECT_GT(vsa["outputs"]["velocity"]["relative_l2"], 1e-4);
+  EXPECT_EQ(report["policies"][3]["sites"][0]["method"], "by_head");
+}
+
+TEST(Compare, writes_tables_and_a_plot) {
+  const TemporaryFolder folder;
+  const Ran r =
+      tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--plot", folder / "p.svg"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  for (const char* part : {"mass kept", "error alone", "error so far", "by FLOPs", "blocks.0.self_attn.attention.0"})
+    EXPECT_THAT(r.out, HasSubstr(part));
+  EXPECT_THAT(file_text(folder / "p.svg"), HasSubstr("vsa.yaml"));
+  const Ran csv = tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--format", "csv"});
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 5);
+}
+
+TEST(Explain, draws_what_a_head_attends_to) {
+  const TemporaryFolder folder;
+  for (const auto& [name, head] : {std::pair{"vsa", "1"}, {"bsa", "0"}, {"mixed", "2"}, {"dense", "0"}}) {
+    const Ran r = tessera_cli({"explain", model, "--inputs", inputs, "--policy", policy(name), "--mask",
+                               "blocks.1.self_attn.attention.2", "--head", head, "-o", folder / "mask.png", "--quiet"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(file_text(folder / "mask.png").substr(1, 3), "PNG") << name;
+  }
+}
+
+TEST(Explain, says_which_sites_and_heads_there_are) {
+  const TemporaryFolder folder;
+  const auto failing = [&](const std::string& site, const std::string& head) {
+    const Ran r = tessera_cli({"explain", model, "--inputs", inputs, "--policy", policy("vsa"), "--mask", site,
+                               "--head", head, "-o", folder / "mask.png"});
+    EXPECT_EQ(r.code, 2);
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+    return r.err;
+  };
+  EXPECT_THAT(failing("blocks.0.self_atn.attention.0", "0"), HasSubstr("blocks.0.self_attn.attention.0"));
+  EXPECT_THAT(failing("blocks.0.self_attn.attention.0", "3"), HasSubstr("has heads 0 to 2, not 3"));
+}
+
+}  // namespace
+}  // namespace tessera

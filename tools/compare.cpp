@@ -1,0 +1,183 @@
+// tessera compare MODEL --policy A --policy B: what each policy costs in accuracy and saves in time, site by site.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "runtime/base/aside_file.h"
+#include "runtime/exec/executor.h"
+#include "runtime/load/load.h"
+#include "runtime/plan/specialise.h"
+#include "runtime/policy/comparison.h"
+#include "runtime/session/open_policy.h"
+#include "tools/bench/ratio.h"
+#include "tools/command_line.h"
+#include "tools/compare/report.h"
+#include "tools/inputs.h"
+#include "tools/json.h"
+#include "tools/picture/error_time_plot.h"
+#include "tools/progress.h"
+
+namespace tessera {
+namespace {
+
+struct CompareFlags {
+  std::string model, plot;
+  std::vector<std::string> policies;
+  int repeat = 3;
+  InputFlags inputs;
+  StepFlags position;
+  SessionFlags session;
+  ReportFlags report;
+};
+
+// The times of every node; the first of several runs warms up and does not count.
+class NodeTimes final : public Observer {
+ public:
+  explicit NodeTimes(int runs) : runs_(runs) {}
+  void step(const StepEvent& event) override {
+    if (run_ == 0 && runs_ > 1) return;
+    nodes_[std::string(event.node)].push_back(static_cast<double>(event.end_ns - event.begin_ns) * 1e-9);
+  }
+  void next_run() { ++run_; }
+  double of(const std::string& node) const { return median(nodes_.at(node)); }
+  // Of all nodes whose names begin so; or, for an empty prefix, of the reference's.
+  double of_model(const std::string& prefix) const {
+    double sum = 0;
+    for (const auto& [name, seconds] : nodes_) {
+      const bool reference = !name.starts_with("policy ") && !name.starts_with("ISOLATED/");
+      if (prefix.empty() ? reference : name.starts_with(prefix)) sum += median(seconds);
+    }
+    return sum;
+  }
+
+ private:
+  int runs_, run_ = 0;
+  std::map<std::string, std::vector<double>> nodes_;
+};
+
+// Of tessera::ErrorSums.
+Difference difference(const Tensor& sums) {
+  const auto s = sums.read<double>();
+  const auto relative = s[2] > 0 ? std::sqrt(s[0] / s[2]) : s[0] > 0 ? INFINITY : s[0];
+  const double lengths = std::sqrt(s[1]) * std::sqrt(s[2]);
+  return {relative, s[4], lengths > 0 ? s[3] / lengths : s[0] == 0 ? 1.0 : 0.0};
+}
+
+double mean(const Tensor& t) {
+  const auto x = converted(t, DType::f64);
+  double sum = 0;
+  for (const double v : x.read<double>()) sum += v;
+  return t.size() > 0 ? sum / static_cast<double>(t.size()) : 0;
+}
+
+CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Graph& graph, const NodeTimes& times,
+                      const NamedTensors& values) {
+  CompareReport report{f.model, f.session.threads, std::max(1, f.repeat - 1), joint.outputs, times.of_model(""), 0, {}};
+  std::map<std::string, const Node*> nodes;
+  for (const auto& n : graph.nodes) nodes.emplace(n.name, &n);
+  for (const auto& n : joint.site_nodes) report.dense_attention_seconds += times.of(n);
+  for (std::size_t p = 0; p < joint.policies.size(); ++p) {
+    const ComparedPolicy& policy = joint.policies[p];
+    ComparedPolicyReport& to = report.policies.emplace_back();
+    to.name = std::filesystem::path(f.policies[p]).filename().string();
+    to.seconds = times.of_model(policy.prefix);
+    for (std::size_t s = 0; s < joint.sites.size(); ++s) {
+      const AttentionSite& site = joint.sites[s];
+      const ComparedSite& names = policy.sites[s];
+      ComparedSiteReport& row = to.sites.emplace_back();
+      row.name = site.name;
+      row.method = nodes.at(names.node)->op->name;
+      row.isolated = difference(values.at(names.isolated));
+      row.cumulative = difference(values.at(names.cumulative));
+      row.density = mean(values.at(names.density));
+      row.mass = mean(values.at(names.mass));
+      row.flops = row.density * 2 * static_cast<double>(site.batch * site.q_heads) *
+                  static_cast<double>(site.tokens * site.keys) * static_cast<double>(site.head_dim + site.v_dim);
+      row.dense_seconds = times.of(joint.site_nodes[s]);
+      row.seconds = times.of(names.node);
+      to.attention_seconds += times.of(names.copy);
+    }
+    for (const auto& output : policy.outputs) to.outputs.push_back(difference(values.at(output)));
+  }
+  return report;
+}
+
+CompareReport measure(const CompareFlags& f) {
+  std::vector<std::shared_ptr<const Policy>> policies;
+  for (const auto& path : f.policies) policies.push_back(open_policy(path));
+  const Registry registry = registry_for(f.session.plugin, policies);
+  const Graph loaded = load(f.model, registry);
+  const NamedTensors inputs = make_inputs(f.inputs, loaded, Missing::random);
+  const Binding binding = binding_of(f.inputs, loaded, inputs);
+  const auto after = [&](Stage stage, const PolicyUse& use) {
+    return graph_after(stage, loaded, binding, registry, f.session.passes(), use);
+  };
+  const Graph reference = after(Stage::sites, {});
+  std::vector<Graph> graphs;
+  for (const auto& policy : policies)
+    graphs.push_back(after(Stage::policy, policy_use(policy.get(), loaded, registry, f.position.position())));
+  JointGraph joint = compare_graphs(reference, graphs, registry);
+  check(!joint.sites.empty(), "the model has no attention that a policy could change");
+  const auto plan = std::make_shared<const Plan>(make_plan(joint.graph, {.mode = Plan::Mode::ordered}));
+  std::vector<Tensor> in;
+  for (const auto& i : plan->graph.inputs) in.push_back(inputs.at(plan->graph.at(i.value).name));
+  const auto frame = make_frame(plan);
+  const Workers workers(f.session.threads);
+  NodeTimes times(f.repeat);
+  NamedTensors values;
+  Progress progress("runs", f.repeat, f.report.quiet);
+  for (int run = 0; run < f.repeat; ++run) {
+    const auto results =
+        execute(*frame, in, workers, {.observer = &times, .deadline = f.session.deadline_from_now(), .ordered = true});
+    for (std::size_t i = 0; i < results.size(); ++i) values.insert_or_assign(plan->graph.outputs[i].name, results[i]);
+    times.next_run();
+    progress.reached(run + 1);
+  }
+  CompareReport report = collect(f, joint, plan->graph, times, values);
+  report.threads = workers.threads();
+  return report;
+}
+
+void write_plot(const std::string& path, const CompareReport& report) {
+  std::vector<PlotPoint> points{{"dense", report.dense_seconds, 0}};
+  for (const auto& p : report.policies) points.push_back({p.name, p.seconds, p.worst_output().relative});
+  AsideFile file(path);
+  file.write(error_time_plot(
+      concat(std::filesystem::path(report.model).parent_path().filename().string(), ": error against time"), points));
+  file.commit();
+}
+
+int compare(const CompareFlags& f) {
+  check(f.repeat >= 1 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
+  try {
+    const CompareReport report = measure(f);
+    if (!f.plot.empty()) write_plot(f.plot, report);
+    const Format format = f.report.format();
+    print(format == Format::json ? text_of(compare_json(report), 2) + "\n" : compare_text(report, format));
+    if (!f.plot.empty() && !f.report.quiet) std::fputs(concat("wrote    ", f.plot, "\n").c_str(), stderr);
+  } catch (Error& e) {
+    throw e.in("model '" + f.model + "'");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Action& action) {
+  auto f = std::make_shared<CompareFlags>();
+  CLI::App& sub = *app.add_subcommand("compare", "Dense against policies: error, density and time of every attention");
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  add_repeatable(sub, "--policy", f->policies, "A policy to compare with dense", "FILE")->required();
+  sub.add_option("--repeat", f->repeat, "Runs; times are medians, the first of several is left out")
+      ->type_name("N")
+      ->capture_default_str();
+  sub.add_option("--plot", f->plot, "Write error against time as a picture")->type_name("FILE.svg");
+  f->inputs.add_to(sub);
+  f->position.add_to(sub);
+  f->session.add_to(sub);
+  f->report.add_to(sub);
+  sub.callback([f, &action] { action = [f] { return compare(*f); }; });
+}
+
+}  // namespace tessera
