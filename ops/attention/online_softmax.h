@@ -25,8 +25,13 @@ struct OnlineSoftmax {
 
   // Takes in a tile: s [key_count][lanes] scores, turned into probabilities in place; v the rows of its keys.
   void add(C* s, int key_count, C unit, Rows<const C> v, std::int64_t v_dim) {
-    for (int i = 0; i < vectors; ++i) exponentiate(s + i * simd::kLanes<C>, key_count, unit, i * simd::kLanes<C>);
+    add_weights(s, key_count, unit);
     tile_accumulate<C>(v, key_count, v_dim, {s, lanes}, vectors, alpha, {acc, lanes});
+  }
+
+  // The same without v: the caller multiplies acc by alpha and adds what the probabilities ask for.
+  void add_weights(C* s, int key_count, C unit) {
+    for (int i = 0; i < vectors; ++i) exponentiate(s + i * simd::kLanes<C>, key_count, unit, i * simd::kLanes<C>);
   }
 
   // After the last tile, for the first `count` queries: what acc is to be multiplied by, and lse; `natural` logarithms

@@ -10,13 +10,8 @@ using simd::Vec;
 template <class C>
 constexpr C kHidden = -std::numeric_limits<C>::infinity();
 
-// Whether any, and whether all, of the block's queries keep any / all of the tile's keys.
-struct Kept {
-  bool any, all;
-};
-
 template <class T>
-Kept kept(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count) {
+Visible kept(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count) {
   const std::int64_t step = problem.mask.keep_strides[3];
   unsigned any = 0, missing = 0;
   for (int i = 0; i < block.count; ++i) {
@@ -27,7 +22,7 @@ Kept kept(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t ke
       missing |= row[j * step] == 0 ? 1u : 0u;
     }
   }
-  return {any != 0, missing == 0};
+  return {any != 0, missing != 0};
 }
 
 // Packs `source` rows, moved on to key0, as lanes. Queries that share one row (a broadcast) are served by copies.
@@ -133,22 +128,26 @@ QueryBlock<T> query_block(const Problem<T>& problem, std::int64_t batch, std::in
 }
 
 template <class T>
-bool score_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count,
-                Rows<const Compute<T>> k, Rows<const Compute<T>> queries, Rows<Compute<T>> s, Compute<T>* extra,
-                Compute<T>* tanh) {
+Visible visible(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count,
+                Compute<T>* extra) {
+  using C = Compute<T>;
+  const auto& mask = problem.mask;
+  if (block.any_limit <= key0) return {false, false};
+  const Visible keys = mask.keep != nullptr ? kept(problem, block, key0, key_count) : Visible{true, false};
+  if (keys.any && mask.bias != nullptr) {
+    pack_tile<C>(block.bias_rows, mask.bias_strides[3], key0, key_count, block.vectors, extra);
+    if (all_hidden<C>(extra, key_count, block.vectors)) return {false, false};
+  }
+  return keys;
+}
+
+template <class T>
+void mask_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count,
+               const Visible& visible, Rows<Compute<T>> s, Compute<T>* extra, Compute<T>* tanh) {
   using C = Compute<T>;
   constexpr int lanes = kBlockLanes<C>;
   const auto& mask = problem.mask;
   const int vectors = block.vectors;
-  if (block.any_limit <= key0) return false;
-  const Kept keep = mask.keep != nullptr ? kept(problem, block, key0, key_count) : Kept{true, true};
-  if (!keep.any) return false;
-  if (mask.bias != nullptr) {
-    pack_tile<C>(block.bias_rows, mask.bias_strides[3], key0, key_count, vectors, extra);
-    if (all_hidden<C>(extra, key_count, vectors)) return false;
-  }
-
-  tile_scores<C>(k, key_count, queries, vectors, problem.shape.qk_dim, problem.factor, s);
   if (problem.cap != C(0)) {
     for_each_vector<C>(s, key_count, vectors, [&](int j, int v, Vec<C> x) {
       const Vec<C> t = simd::tanh<C>(x);
@@ -160,7 +159,7 @@ bool score_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int6
     for_each_vector<C>(s, key_count, vectors,
                        [&](int j, int v, Vec<C> x) { return x + simd::load(extra + j * lanes + v * kLanes<C>); });
   }
-  if (!keep.all) {
+  if (visible.keep) {
     pack_tile<C>(block.keep_rows, mask.keep_strides[3], key0, key_count, vectors, extra);
     const Vec<C> hidden = simd::broadcast<C>(kHidden<C>);
     for_each_vector<C>(s, key_count, vectors, [&](int j, int v, Vec<C> x) {
@@ -168,6 +167,16 @@ bool score_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int6
     });
   }
   if (block.all_limit < key0 + key_count) hide_future(block, key0, key_count, s);
+}
+
+template <class T>
+bool score_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count,
+                Rows<const Compute<T>> k, Rows<const Compute<T>> queries, Rows<Compute<T>> s, Compute<T>* extra,
+                Compute<T>* tanh) {
+  const Visible keys = visible(problem, block, key0, key_count, extra);
+  if (!keys.any) return false;
+  tile_scores<Compute<T>>(k, key_count, queries, block.vectors, problem.shape.qk_dim, problem.factor, s);
+  mask_tile(problem, block, key0, key_count, keys, s, extra, tanh);
   return true;
 }
 
@@ -179,6 +188,9 @@ template QueryBlock<float> query_block(const Problem<float>&, std::int64_t, std:
 template QueryBlock<double> query_block(const Problem<double>&, std::int64_t, std::int64_t, std::int64_t, int);
 template QueryBlock<f16> query_block(const Problem<f16>&, std::int64_t, std::int64_t, std::int64_t, int);
 template QueryBlock<bf16> query_block(const Problem<bf16>&, std::int64_t, std::int64_t, std::int64_t, int);
+template Visible visible(const Problem<bf16>&, const QueryBlock<bf16>&, std::int64_t, int, float*);
+template void mask_tile(const Problem<bf16>&, const QueryBlock<bf16>&, std::int64_t, int, const Visible&, Rows<float>,
+                        float*, float*);
 template bool score_tile(const Problem<float>&, const QueryBlock<float>&, std::int64_t, int, Rows<const float>,
                          Rows<const float>, Rows<float>, float*, float*);
 template bool score_tile(const Problem<double>&, const QueryBlock<double>&, std::int64_t, int, Rows<const double>,

@@ -77,6 +77,23 @@ template <class T>
 QueryBlock<T> query_block(const Problem<T>& problem, std::int64_t batch, std::int64_t set, std::int64_t first_row,
                           int count);
 
+// What the masks hide from a block of queries in a tile of keys.
+struct Visible {
+  bool any;   // some query sees some key
+  bool keep;  // `keep` hides some key from some query
+};
+
+// `extra`, of kTileKeys * kBlockLanes, receives the biases of the tile.
+template <class T>
+Visible visible(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count,
+                Compute<T>* extra);
+
+// Turns products, factor included, into scores: s[j][i] = score of query i of the block and key key0 + j, -inf where
+// hidden. `extra` is as `visible` left it.
+template <class T>
+void mask_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int64_t key0, int key_count,
+               const Visible& visible, Rows<Compute<T>> s, Compute<T>* extra, Compute<T>* tanh = nullptr);
+
 // s[j][i] = score of query i of the block and key key0 + j, -inf where hidden. `k` holds the rows of these keys and
 // `queries` the packed block; `extra` is working space as large as s. If `tanh` is given and there is a softcap, it
 // receives tanh(scale q.k / softcap). Returns false, writing nothing, if no query of the block sees any of the keys.

@@ -1,16 +1,12 @@
 #include "ops/attention/tile_kernels.h"
 
 #include <algorithm>
-#include <type_traits>
 
 namespace tessera::attention {
 namespace {
 
 using simd::kLanes;
 using simd::Vec;
-
-// Rows of a register block: with kBlockVectors vectors each, 24 accumulators of 32 registers, or 12 of 16.
-constexpr int kBlockRows = simd::kRegisters == 32 ? 8 : 4;
 
 // How the scalar operand of a product walks through memory: x(r, step).
 enum class Walk {
@@ -95,18 +91,6 @@ void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last
       } else {
         simd::store_first<C>(at, simd::load_first<C>(at, last) + acc[r][v], last);
       }
-    }
-  }
-}
-
-// Calls f(integral_constant<n>) for 1 <= n <= limit.
-template <int limit, class F>
-[[gnu::always_inline]] inline void with_constant(int n, F&& f) {
-  if constexpr (limit > 0) {
-    if (n == limit) {
-      f(std::integral_constant<int, limit>{});
-    } else {
-      with_constant<limit - 1>(n, f);
     }
   }
 }

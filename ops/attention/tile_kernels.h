@@ -7,6 +7,7 @@
 // stride may be anything. Nothing is allocated; results depend on the arguments only.
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "ops/simd.h"
 
@@ -24,6 +25,20 @@ struct Rows {
 inline constexpr int kBlockVectors = 3;
 template <class C>
 inline constexpr int kBlockLanes = kBlockVectors* simd::kLanes<C>;
+// Rows of a register block: with kBlockVectors vectors each, 24 accumulators of 32 registers, or 12 of 16.
+inline constexpr int kBlockRows = simd::kRegisters == 32 ? 8 : 4;
+
+// Calls f(integral_constant<n>) for 1 <= n <= limit.
+template <int limit, class F>
+[[gnu::always_inline]] inline void with_constant(int n, F&& f) {
+  if constexpr (limit > 0) {
+    if (n == limit) {
+      f(std::integral_constant<int, limit>{});
+    } else {
+      with_constant<limit - 1>(n, f);
+    }
+  }
+}
 
 // s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim.
 template <class C>
