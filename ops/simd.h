@@ -235,6 +235,81 @@ template <class C, class S>
   }
 }
 
+// Products of pairs. Two bf16 side by side in memory are one element of a vector, the first in the lower half.
+using Bf16Pair = std::uint32_t;
+
+[[gnu::always_inline]] inline Vec<Bf16Pair> load_pairs(const bf16* p) {
+  Vec<Bf16Pair> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+[[gnu::always_inline]] inline void store_pairs(bf16* p, Vec<Bf16Pair> v) {
+  std::memcpy(static_cast<void*>(p), &v, sizeof v);
+}
+
+// kLanes<float> numbers of a and of b, side by side.
+[[gnu::always_inline]] inline Vec<Bf16Pair> interleave(const bf16* a, const bf16* b) {
+  return ((Vec<Bf16Pair>)load_as<float>(a) >> 16) | (Vec<Bf16Pair>)load_as<float>(b);
+}
+
+// The same, rounded to nearest, ties away from zero. NaN stays NaN where its lower half is 0, as that of a product of
+// bf16 is.
+[[gnu::always_inline]] inline Vec<Bf16Pair> rounded_pairs(Vec<float> a, Vec<float> b) {
+  return (((Vec<Bf16Pair>)a + 0x8000u) >> 16) | (((Vec<Bf16Pair>)b + 0x8000u) & 0xffff0000u);
+}
+
+// Whether multiply_pairs is one instruction of this CPU in this build: else it is correct, but slow.
+inline bool multiplies_pairs() {
+#if defined(__AVX512F__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+// out(r, v, start(r, v) + sum over steps of x(r, step) . panel[step][v]), x . y = x.first y.first + x.second y.second
+// in f32. x points at a pair that goes into all lanes; rows of the panel are `stride` bf16 apart. With AVX-512 it may
+// be called only where multiplies_pairs(): the instruction is switched on for this function alone.
+template <int R, int V, class Start, class X, class Out>
+#if defined(__AVX512F__)
+[[gnu::target("avx512bf16")]]
+#endif
+void multiply_pairs(Start&& start, X&& x, const bf16* panel, std::ptrdiff_t stride, std::int64_t steps, Out&& out) {
+  Vec<float> sum[R][V];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sum[r][v] = start(r, v);
+  }
+  for (std::int64_t step = 0; step < steps; ++step, panel += stride) {
+    Vec<Bf16Pair> lane[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) lane[v] = load_pairs(panel + v * kLanes<bf16>);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      Bf16Pair pair;
+      std::memcpy(&pair, x(r, step), sizeof pair);
+      const Vec<Bf16Pair> all = broadcast(pair);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+#if defined(__AVX512F__)
+        sum[r][v] = (Vec<float>)_mm512_dpbf16_ps((__m512)sum[r][v], (__m512bh)all, (__m512bh)lane[v]);
+#else
+        sum[r][v] = multiply_add<float>((Vec<float>)(all << 16), (Vec<float>)(lane[v] << 16), sum[r][v]);
+        sum[r][v] =
+            multiply_add<float>((Vec<float>)(all & 0xffff0000u), (Vec<float>)(lane[v] & 0xffff0000u), sum[r][v]);
+#endif
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) out(r, v, sum[r][v]);
+  }
+}
+
 #if defined(__AVX512F__)
 template <>
 [[gnu::always_inline]] inline Vec<float> load_as<float, f16>(const f16* p) {

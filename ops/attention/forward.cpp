@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "ops/attention/bf16_queries.h"
 #include "ops/attention/few_queries.h"
 #include "ops/attention/kernel.h"
 #include "ops/attention/online_softmax.h"
@@ -47,7 +48,14 @@ struct Forward {
             static_cast<int>(std::min<std::int64_t>(kTileQueries, problem.set_rows() - first))};
   }
 
+  // The keys of `part` that some query of the tile can see.
+  KeyRange keys(const Tile& at, std::int64_t part, std::int64_t any_limit) const {
+    const KeyRange valid = valid_keys(problem, at.batch, at.set);
+    return {std::max(valid.begin, part * chunk), std::min({valid.end, (part + 1) * chunk, any_limit})};
+  }
+
   void run(std::int64_t task, std::int64_t part) const;
+  void run_bf16(std::int64_t task, std::int64_t part) const;
   void run_few(std::int64_t task, std::int64_t part) const;
   void finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std::int64_t slot, int first_lane) const;
   void merge(std::int64_t task) const;
@@ -82,12 +90,10 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
     pack_panel<C>(rows, 1, shape.qk_dim, block[b].vectors, Rows<C>{memory.data() + b * panel, lanes});
   }
 
-  KeyRange keys = valid_keys(problem, at.batch, at.set);
-  keys.begin = std::max(keys.begin, part * chunk);
-  keys.end = std::min({keys.end, (part + 1) * chunk, any_limit});
+  const KeyRange range = keys(at, part, any_limit);
   const std::int64_t head = problem.kv_head(at.set);
-  for (std::int64_t key = keys.begin; key < keys.end; key += kTileKeys) {
-    const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, keys.end - key));
+  for (std::int64_t key = range.begin; key < range.end; key += kTileKeys) {
+    const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, range.end - key));
     const auto k = rows_as<C>(problem.k.row(at.batch, head, key), problem.k.row_stride, count, shape.qk_dim, k_copy);
     const auto v = rows_as<C>(problem.v.row(at.batch, head, key), problem.v.row_stride, count, shape.v_dim, v_copy);
     for (int b = 0; b < blocks; ++b) {
@@ -99,6 +105,20 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);
 }
 
+// The same where the CPU multiplies bf16.
+template <class T>
+void Forward<T>::run_bf16(std::int64_t task, std::int64_t part) const {
+  if constexpr (std::is_same_v<T, bf16>) {
+    const Tile at = tile(task);
+    Bf16Queries queries(problem, at.batch, at.set, at.first_row, at.count);
+    const KeyRange range = keys(at, part, queries.any_limit);
+    for (std::int64_t key = range.begin; key < range.end; key += kTileKeys)
+      queries.add(key, static_cast<int>(std::min<std::int64_t>(kTileKeys, range.end - key)));
+    for (int b = 0; b < queries.blocks; ++b)
+      finish(queries.block[b], queries.state[b], task * chunks + part, b * lanes);
+  }
+}
+
 // The same for a row set of fewer than kFewQueries rows: a tile of its own, and a single kv head.
 template <class T>
 void Forward<T>::run_few(std::int64_t task, std::int64_t part) const {
@@ -107,11 +127,9 @@ void Forward<T>::run_few(std::int64_t task, std::int64_t part) const {
   const auto block = query_block(problem, at.batch, at.set, 0, at.count);
   const Scratch<C> memory(at.count * (shape.qk_dim + shape.v_dim));
   FewQueries<T> few(problem, block, memory.data());
-  const KeyRange valid = valid_keys(problem, at.batch, at.set);
-  const std::int64_t begin = std::max(valid.begin, part * chunk);
-  const std::int64_t end = std::min({valid.end, (part + 1) * chunk, block.any_limit});
-  for (std::int64_t key = begin; key < end; key += kGroupKeys)
-    few.add(problem.kv_head(at.set), key, static_cast<int>(std::min<std::int64_t>(kGroupKeys, end - key)));
+  const KeyRange range = keys(at, part, block.any_limit);
+  for (std::int64_t key = range.begin; key < range.end; key += kGroupKeys)
+    few.add(problem.kv_head(at.set), key, static_cast<int>(std::min<std::int64_t>(kGroupKeys, range.end - key)));
 
   const std::int64_t slot = (task * chunks + part) * kTileQueries;
   for (int i = 0; i < at.count; ++i) {
@@ -195,10 +213,13 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
   const bool few = forward.problem.set_rows() < attention::kFewQueries;
+  const bool in_bf16 = std::is_same_v<T, bf16> && simd::multiplies_pairs();
   run_parallel(forward.tasks * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       if (few) {
         forward.run_few(i / chunks, i % chunks);
+      } else if (in_bf16) {
+        forward.run_bf16(i / chunks, i % chunks);
       } else {
         forward.run(i / chunks, i % chunks);
       }

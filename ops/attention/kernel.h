@@ -6,10 +6,13 @@
 //
 // Tiles of 96 queries against tiles of 128 keys with online softmax (Milakov & Gimelshein 2018, arXiv:1805.02867; Dao
 // et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691); nothing of size q_len x kv_len is allocated, K and V are
-// neither copied nor packed (16-bit types: converted tile by tile). Forward takes fewer than 16 queries of a kv head
-// one by one instead, see few_queries.h.
+// neither copied nor packed (16-bit types: tile by tile). Forward takes fewer than 16 queries of a kv head one by one
+// instead, see few_queries.h.
 //
-// T is float, double, f16 or bf16; products and softmax are computed in Compute<T> (f32, and f64 for double). The
+// T is float, double, f16 or bf16; products and softmax are computed in Compute<T> (f32, and f64 for double), of
+// operands that are widened first. One exception: where the CPU multiplies bf16 (AVX-512 BF16), forward multiplies bf16
+// as it is, and the probabilities of a tile, counted from the running maximum, are rounded to bf16 before they meet V
+// (relative error 2^-8 at most); sums, softmax and lse stay f32. See bf16_queries.h. Backward widens on every CPU. The
 // functions may be called from several threads at once; they spread their work with run_parallel and give the same bits
 // for any number of threads. Operands must stay alive during the call, outputs must not overlap anything. Sizes may be
 // 0. Shapes are the caller's to check; the functions throw Error when memory runs out, nothing else.

@@ -9,7 +9,6 @@
 #include "runtime/base/error.h"
 #include "runtime/session/plugin_host/library.h"
 #include "tests/support/runner.h"
-#include "tests/support/scratch_folder.h"
 
 namespace tessera {
 namespace {
@@ -53,7 +52,7 @@ TEST(BadPlugin, is_refused_with_a_reason_and_the_next_step) {
 }
 
 TEST(BadPlugin, files_that_are_no_plugins) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string bytes = file_text(good());
   const auto changed = [&](std::size_t at, char value) {
     std::string copy = bytes;
@@ -85,7 +84,7 @@ TEST(BadPlugin, files_that_are_no_plugins) {
 
 // Every byte of the header turned over: no crash, whatever the loader makes of it.
 TEST(BadPlugin, a_damaged_header_is_no_reason_to_die) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string bytes = file_text(good());
   for (std::size_t at = 0; at < sizeof(Elf64_Ehdr); at += 3) {
     std::string copy = bytes;
@@ -137,7 +136,7 @@ graph { node { name: "sick" op_type: ")" +
 }
 
 TEST(FaultyKernel, is_reported_with_plugin_and_node) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::pair<const char*, const char*> cases[] = {
       {"Throws", "the sensor is off"},
       {"ThrowsInALoop", "chunk 50 is cursed"},
@@ -171,7 +170,7 @@ TEST(FaultyKernel, is_reported_with_plugin_and_node) {
 }
 
 TEST(FaultyKernel, without_a_gradient_says_so) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string model = folder / "m.textproto";
   write(model, one_node("NoGradient", "bad"));
   const Ran r = tessera_cli({"grad", model, "--plugin", bad("faulty_kernels"), "--input", "x=random:normal", "--loss",
@@ -191,7 +190,7 @@ graph { node { name: "sick" op_type: ")" +
 }
 
 TEST(FaultyMethod, is_reported_with_plugin_and_node) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   struct Case {
     const char *method, *says;
     int code = 5;
@@ -221,7 +220,7 @@ TEST(FaultyMethod, is_reported_with_plugin_and_node) {
 }
 
 TEST(MissingPlugin, is_named_by_a_model_that_needs_it) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string model = folder / "m.textproto";
   write(model, one_node("Swish", "com.example"));
   const Ran unknown = tessera_cli({"run", model, "--input", "x=zeros"});

@@ -6,7 +6,6 @@
 
 #include "tests/support/json_schema.h"
 #include "tests/support/runner.h"
-#include "tests/support/scratch_folder.h"
 
 namespace tessera {
 namespace {
@@ -20,7 +19,7 @@ struct PolicyFile {
   explicit PolicyFile(const std::string& text) : path(folder / "p.yaml") {
     std::ofstream(path) << "version: 1\n" << text;
   }
-  ScratchFolder folder;
+  TemporaryFolder folder;
   const std::string path;
 };
 
