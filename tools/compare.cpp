@@ -5,10 +5,10 @@
 #include <map>
 
 #include "runtime/base/aside_file.h"
-#include "runtime/exec/executor.h"
 #include "runtime/load/load.h"
 #include "runtime/plan/specialise.h"
 #include "runtime/policy/comparison.h"
+#include "runtime/session/graph_run.h"
 #include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
 #include "tools/command_line.h"
@@ -113,29 +113,23 @@ CompareReport measure(const CompareFlags& f) {
   const auto after = [&](Stage stage, const PolicyUse& use) {
     return graph_after(stage, loaded, binding, registry, f.session.passes(), use);
   };
-  const Graph reference = after(Stage::sites, {});
+  const Graph reference = after(Stage::fuse, {});
   std::vector<Graph> graphs;
   for (const auto& policy : policies)
-    graphs.push_back(after(Stage::policy, policy_use(policy.get(), loaded, registry, f.position.position())));
+    graphs.push_back(after(Stage::fuse, policy_use(policy.get(), loaded, registry, f.position.position())));
   JointGraph joint = compare_graphs(reference, graphs, registry);
   check(!joint.sites.empty(), "the model has no attention that a policy could change");
-  const auto plan = std::make_shared<const Plan>(make_plan(joint.graph, {.mode = Plan::Mode::ordered}));
-  std::vector<Tensor> in;
-  for (const auto& i : plan->graph.inputs) in.push_back(inputs.at(plan->graph.at(i.value).name));
-  const auto frame = make_frame(plan);
-  const Workers workers(f.session.threads);
+  GraphRun graph_run(std::move(joint.graph), registry, f.session.options(), {.mode = Plan::Mode::ordered});
   NodeTimes times(f.repeat);
   NamedTensors values;
   Progress progress("runs", f.repeat, f.report.quiet);
   for (int run = 0; run < f.repeat; ++run) {
-    const auto results =
-        execute(*frame, in, workers, {.observer = &times, .deadline = f.session.deadline_from_now(), .ordered = true});
-    for (std::size_t i = 0; i < results.size(); ++i) values.insert_or_assign(plan->graph.outputs[i].name, results[i]);
+    values = graph_run.run(inputs, {.observer = &times, .deadline = f.session.deadline_from_now(), .ordered = true});
     times.next_run();
     progress.reached(run + 1);
   }
-  CompareReport report = collect(f, joint, plan->graph, times, values);
-  report.threads = workers.threads();
+  CompareReport report = collect(f, joint, graph_run.plan().graph, times, values);
+  report.threads = graph_run.threads();
   return report;
 }
 

@@ -18,7 +18,6 @@ namespace {
 struct ExplainFlags {
   std::string model, lock, mask, out;
   std::int64_t head = 0;
-  int threads = 0;
   InputFlags inputs;
   PolicyFlags policy;
   SessionFlags session;
@@ -44,7 +43,8 @@ int explain(const ExplainFlags& f) {
         f.mask.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
     const Binding binding = binding_of(f.inputs, loaded, inputs);
     const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
-    if (!f.mask.empty()) draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.head, f.threads)).write_png(f.out);
+    if (!f.mask.empty())
+      draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.head, f.session.options())).write_png(f.out);
   } catch (Error& e) {
     throw e.in("model '" + f.model + "'");
   }
@@ -74,7 +74,8 @@ void add_explain(CLI::App& app, Action& action) {
       ->type_name("SITE");
   sub.add_option("--head", f->head, "The query head to draw, from 0")->type_name("H")->capture_default_str();
   sub.add_option("-o,--out", f->out, "Where to draw it")->type_name("FILE.png");
-  sub.add_option("--threads", f->threads, "Threads to run with for --mask; 0: all the process may use")->type_name("N");
+  sub.add_option("--threads", f->session.threads, "Threads to run with for --mask; 0: all the process may use")
+      ->type_name("N");
   f->inputs.add_to(sub);
   f->session.PluginFlags::add_to(sub);
   add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");

@@ -7,6 +7,7 @@
 #include "runtime/exec/executor.h"
 #include "runtime/plan/specialise.h"
 #include "runtime/session/branches.h"
+#include "runtime/session/graph_run.h"
 #include "runtime/session/open_policy.h"
 #include "runtime/session/plan_cache.h"
 
@@ -53,7 +54,6 @@ struct Session::State {
   StepClass class_of(const RunOptions& run) const;
   std::shared_ptr<PlannedRuns> planned(std::span<const Tensor> tensors, const StepClass& at);
   Plan make(std::span<const Tensor> tensors, const StepClass& at);
-  void check_memory(const Plan& plan) const;
 };
 
 // The given tensors in the order of the graph's inputs.
@@ -109,12 +109,6 @@ Plan Session::State::make(std::span<const Tensor> tensors, const StepClass& at) 
   return plan;
 }
 
-void Session::State::check_memory(const Plan& plan) const {
-  const std::size_t needed = plan.arena_bytes + plan.output_bytes;
-  check(options.memory_limit == 0 || needed <= options.memory_limit, Code::run_time, "the run needs ", needed,
-        " bytes of memory, the limit is ", options.memory_limit);
-}
-
 Session::Session(Graph graph, SessionOptions options) {
   auto policy = open_policy(options.policy);
   state_ = std::make_unique<State>(std::move(graph), std::move(policy), std::move(options));
@@ -142,7 +136,7 @@ std::size_t Session::arena_bytes(const NamedTensors& inputs, const RunOptions& o
 NamedTensors Session::run(const NamedTensors& inputs, const RunOptions& options) {
   const auto tensors = state_->in_order(inputs);
   const FrameLease lease(state_->planned(tensors, state_->class_of(options)));
-  state_->check_memory(lease.frame().plan());
+  check_memory(lease.frame().plan(), state_->options.memory_limit);
   ExecuteOptions execute_options{
       .observer = options.observer, .cancellation = options.cancellation.get(), .deadline = options.deadline};
   BranchesOfRun branches(state_->branches, state_->workers, execute_options);

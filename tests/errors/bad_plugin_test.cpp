@@ -9,6 +9,7 @@
 #include "runtime/base/error.h"
 #include "runtime/session/plugin_host/library.h"
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 
 namespace tessera {
 namespace {
@@ -52,7 +53,7 @@ TEST(BadPlugin, is_refused_with_a_reason_and_the_next_step) {
 }
 
 TEST(BadPlugin, files_that_are_no_plugins) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string bytes = file_text(good());
   const auto changed = [&](std::size_t at, char value) {
     std::string copy = bytes;
@@ -84,7 +85,7 @@ TEST(BadPlugin, files_that_are_no_plugins) {
 
 // Every byte of the header turned over: no crash, whatever the loader makes of it.
 TEST(BadPlugin, a_damaged_header_is_no_reason_to_die) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string bytes = file_text(good());
   for (std::size_t at = 0; at < sizeof(Elf64_Ehdr); at += 3) {
     std::string copy = bytes;
@@ -136,7 +137,7 @@ graph { node { name: "sick" op_type: ")" +
 }
 
 TEST(FaultyKernel, is_reported_with_plugin_and_node) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::pair<const char*, const char*> cases[] = {
       {"Throws", "the sensor is off"},
       {"ThrowsInALoop", "chunk 50 is cursed"},
@@ -170,7 +171,7 @@ TEST(FaultyKernel, is_reported_with_plugin_and_node) {
 }
 
 TEST(FaultyKernel, without_a_gradient_says_so) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string model = folder / "m.textproto";
   write(model, one_node("NoGradient", "bad"));
   const Ran r = tessera_cli({"grad", model, "--plugin", bad("faulty_kernels"), "--input", "x=random:normal", "--loss",
@@ -190,7 +191,7 @@ graph { node { name: "sick" op_type: ")" +
 }
 
 TEST(FaultyMethod, is_reported_with_plugin_and_node) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   struct Case {
     const char *method, *says;
     int code = 5;
@@ -220,7 +221,7 @@ TEST(FaultyMethod, is_reported_with_plugin_and_node) {
 }
 
 TEST(MissingPlugin, is_named_by_a_model_that_needs_it) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string model = folder / "m.textproto";
   write(model, one_node("Swish", "com.example"));
   const Ran unknown = tessera_cli({"run", model, "--input", "x=zeros"});

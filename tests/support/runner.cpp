@@ -7,6 +7,8 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "tests/support/scratch_folder.h"
+
 namespace tessera {
 namespace {
 
@@ -20,7 +22,7 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 }  // namespace
 
 Ran tessera_cli(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string out = folder / "out", err = folder / "err";
   std::vector<std::string> words = {TESSERA_RUNNER};
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -40,16 +42,6 @@ Ran tessera_cli(const std::vector<std::string>& arguments, const std::vector<std
   int status = 0;
   ::waitpid(process, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), file_text(out), file_text(err)};
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "tessera_test_XXXXXX").string();
-  if (!::mkdtemp(name.data())) throw std::runtime_error("cannot make a temporary folder");
-  path_ = name;
-}
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 std::string source_path(const std::string& relative) { return std::string(TESSERA_SOURCE_DIR) + "/" + relative; }

@@ -13,20 +13,6 @@ struct Ran {
 // `input` is not given: stdin is empty. Locale and colours of the caller do not reach it.
 Ran tessera_cli(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {});
 
-// A fresh folder that goes with its object.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 std::string source_path(const std::string& relative);  // "graphs/vit" -> where it lies
 std::string file_text(const std::string& path);
 

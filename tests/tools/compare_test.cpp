@@ -4,7 +4,9 @@
 #include <filesystem>
 
 #include "tests/support/json_schema.h"
+#include "tests/support/model_text.h"
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 
 namespace tessera {
 namespace {
@@ -50,7 +52,7 @@ TEST(Compare, reports_each_site_under_each_policy) {
 }
 
 TEST(Compare, writes_tables_and_a_plot) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const Ran r =
       tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--plot", folder / "p.svg"});
   ASSERT_EQ(r.code, 0) << r.err;
@@ -61,8 +63,47 @@ TEST(Compare, writes_tables_and_a_plot) {
   EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 5);
 }
 
+// x attends to itself; the result, or its negative where `first` is negative: the branch is chosen during the run.
+std::string branching_model(const ScratchFolder& folder) {
+  const std::string graph = R"(
+    node { op_type: "Attention" input: "x" input: "x" input: "x" output: "a" }
+    node { op_type: "Less" input: "first" input: "zero" output: "c" }
+    node { op_type: "If" input: "c" output: "y"
+      attribute { name: "then_branch" type: GRAPH g {
+        node { op_type: "Neg" input: "a" output: "b" } output { name: "b" } } }
+      attribute { name: "else_branch" type: GRAPH g {
+        node { op_type: "Identity" input: "a" output: "d" } output { name: "d" } } } }
+    initializer { name: "zero" data_type: 1 float_data: [0] }
+    input { name: "first" type { tensor_type { elem_type: 1 shape { } } } }
+    input { name: "x" type { tensor_type { elem_type: 1 shape {
+      dim { dim_value: 1 } dim { dim_value: 2 } dim { dim_value: 16 } dim { dim_value: 8 } } } } }
+    output { name: "y" })";
+  folder.write("branching.textproto", model_text(graph, {}, 23));
+  folder.write("vsa.yaml",
+               "version: 1\nplugins: [vsa]\ngrid: [4, 4]\n"
+               "rules: [{match: {role: self}, use: vsa, with: {tile: [2, 2], sparsity: 0.5}}]\n");
+  return folder / "branching.textproto";
+}
+
+TEST(Compare, runs_branches_that_are_chosen_during_the_run) {
+  const ScratchFolder folder;
+  const std::string branching = branching_model(folder);
+  const Ran r = tessera_cli({"compare", branching, "--policy", folder / "vsa.yaml", "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NEAR(Json::parse(r.out)["policies"][0]["density"].get<double>(), 0.5, 1e-6);
+  const Ran mask = tessera_cli({"explain", branching, "--policy", folder / "vsa.yaml", "--mask", "attention.0", "-o",
+                                folder / "mask.png", "--quiet"});
+  EXPECT_EQ(mask.code, 0) << mask.err;
+}
+
+TEST(Compare, keeps_to_its_limits) {
+  const Ran r = tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--memory-limit", "1K"});
+  EXPECT_EQ(r.code, 6) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("the limit is 1024"));
+}
+
 TEST(Explain, draws_what_a_head_attends_to) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   for (const auto& [name, head] : {std::pair{"vsa", "1"}, {"bsa", "0"}, {"mixed", "2"}, {"dense", "0"}}) {
     const Ran r = tessera_cli({"explain", model, "--inputs", inputs, "--policy", policy(name), "--mask",
                                "blocks.1.self_attn.attention.2", "--head", head, "-o", folder / "mask.png", "--quiet"});
@@ -72,7 +113,7 @@ TEST(Explain, draws_what_a_head_attends_to) {
 }
 
 TEST(Explain, says_which_sites_and_heads_there_are) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const auto failing = [&](const std::string& site, const std::string& head) {
     const Ran r = tessera_cli({"explain", model, "--inputs", inputs, "--policy", policy("vsa"), "--mask", site,
                                "--head", head, "-o", folder / "mask.png"});

@@ -6,6 +6,7 @@
 
 #include "tests/support/json_schema.h"
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 
 namespace tessera {
 namespace {
@@ -19,7 +20,7 @@ struct PolicyFile {
   explicit PolicyFile(const std::string& text) : path(folder / "p.yaml") {
     std::ofstream(path) << "version: 1\n" << text;
   }
-  TemporaryFolder folder;
+  ScratchFolder folder;
   const std::string path;
 };
 

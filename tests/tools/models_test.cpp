@@ -6,6 +6,7 @@
 #include "runtime/load/load.h"
 #include "tests/support/json_schema.h"
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 #include "tools/npz.h"
 #include "tools/tensor_files.h"
 
@@ -20,7 +21,7 @@ std::string data(const std::string& name) { return source_path("graphs/" + name 
 class Verify : public testing::TestWithParam<std::string> {};
 
 TEST_P(Verify, passes_and_gives_the_same_bits_for_any_number_of_threads) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::map<std::string, Tensor> saved[2];
   for (const int threads : {1, 2}) {
     const std::string file = folder / (std::to_string(threads) + ".npz");
@@ -41,7 +42,7 @@ TEST(VerifyDiffers, exits_with_1_and_says_where) {
 }
 
 TEST(Run, generates_text_with_a_cache) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const Ran r = tessera_cli({"run",       model("gpt_kv"),
                              "--inputs",  data("gpt_kv"),
                              "--steps",   "64",
@@ -80,7 +81,7 @@ TEST(Run, made_up_inputs_follow_the_sizes_given) {
 }
 
 TEST(Grad, agrees_with_pytorch) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string gradients = source_path("graphs/wan_dit/gradients/");
   const Json about = Json::parse(file_text(gradients + "gradients.json"));
   std::string wrt;
@@ -103,7 +104,7 @@ TEST(Grad, agrees_with_pytorch) {
 }
 
 TEST(Generate, writes_the_same_model_again) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   for (const char* form : {"onnx", "decomposed"}) {
     for (const char* name : {"a", "b"}) {
       const Ran r =
@@ -117,7 +118,7 @@ TEST(Generate, writes_the_same_model_again) {
 }
 
 TEST(Generate, both_forms_compute_the_same) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::map<std::string, Tensor> outputs[2];
   int i = 0;
   for (const char* form : {"onnx", "decomposed"}) {

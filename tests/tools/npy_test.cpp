@@ -6,6 +6,7 @@
 
 #include "runtime/tensor/text.h"
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 #include "tools/npz.h"
 #include "tools/tensor_files.h"
 
@@ -88,7 +89,7 @@ TEST(Npy, refuses_files_cut_anywhere) {
 }
 
 TEST(Npy, writes_what_it_reads) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   for (const char* text :
        {"{{1, 2}, {3, 4}}", "f64 0.5", "i64{-1, 2}", "bool{true, false}", "f16{1, inf}", "u8[0x2]{}"}) {
     const Tensor t = tensor_from_text(text);
@@ -112,7 +113,7 @@ TEST(Npz, reads_what_numpy_wrote) {
 }
 
 TEST(Npz, writes_what_it_reads) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::map<std::string, Tensor> arrays = {{"x", tensor_from_text("{1, 2}")},
                                                 {"block/y", tensor_from_text("i64[0]{}")}};
   write_npz(folder / "t.npz", arrays);
@@ -123,7 +124,7 @@ TEST(Npz, writes_what_it_reads) {
 
 // No byte of an archive may be lost or changed without an error, or without the arrays staying what they were.
 TEST(Npz, survives_damage) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const auto path = source_path("tests/data/numpy/deflated.npz");
   const std::string whole = file_text(path);
   const auto original = read_npz(path);

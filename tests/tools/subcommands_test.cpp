@@ -8,6 +8,7 @@
 #include "tests/support/json_schema.h"
 #include "tests/support/model_text.h"
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 #include "tools/npz.h"
 #include "tools/tensor_files.h"
 
@@ -22,7 +23,7 @@ Json schema(const std::string& name) {
 }
 
 TEST(Run, carries_and_collects) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   write_tensor(folder / "last.npy", "", tensor_from_text("i64{{5}, {7}}"));
   const Ran r = tessera_cli({"run", open, "--input", "last=" + (folder / "last.npy"), "--input", "past=zeros", "--set",
                              "length=0", "--steps", "3", "--carry", "next=last", "--carry", "seen=past", "--collect",
@@ -34,7 +35,7 @@ TEST(Run, carries_and_collects) {
 }
 
 TEST(Run, writes_a_trace_and_a_node) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const Ran r =
       tessera_cli({"run", fixed, "--input", "image=random:normal", "--repeat", "2", "--trace", folder / "t.json",
                    "--dump-node", "logits=" + (folder / "n.npy"), "--save", folder / "all.npz"});
@@ -50,7 +51,7 @@ TEST(Run, writes_a_trace_and_a_node) {
 TEST(Run, leaves_nothing_when_the_disk_is_full) {
   const Ran r = tessera_cli({"run", fixed, "--input", "image=random:normal", "--output", "logits=/dev/full"});
   EXPECT_EQ(r.code, 2) << "the name says no format";
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::filesystem::create_symlink("/dev/full", folder / "x.npy");
   const Ran full =
       tessera_cli({"run", fixed, "--input", "image=random:normal", "--output", "logits=" + (folder / "x.npy")});
@@ -91,7 +92,7 @@ TEST(Inspect, lists_attention_sites) {
   // A softmax that is none says why.
   const Ran none = tessera_cli({"inspect", model, "--sites", "--pass", "no-find_attention"});
   EXPECT_NE(none.out.find("attention sites: 0"), std::string::npos) << none.out;
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::ofstream(folder / "head.textproto") << model_text(R"(
     input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_value: 2 } dim { dim_value: 3 } } } } }
     node { op_type: "Softmax" name: "head/Softmax" input: "x" output: "y" }
@@ -124,7 +125,7 @@ TEST(Bench, exits_with_7_when_a_requirement_fails) {
 }
 
 TEST(Grad, of_a_product) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const Ran r = tessera_cli({"grad", fixed, "--input", "image=zeros", "--loss", "logits", "--wrt", "b,image", "--dout",
                              "random:normal,seed=2", "--save", folder / "g.npz"});
   ASSERT_EQ(r.code, 0) << r.err;

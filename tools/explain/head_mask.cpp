@@ -4,10 +4,10 @@
 
 #include "ops/attention/attention_node.h"
 #include "runtime/base/nearest.h"
-#include "runtime/exec/executor.h"
 #include "runtime/graph/build.h"
 #include "runtime/pass/passes.h"
 #include "runtime/pass/sites.h"
+#include "runtime/session/graph_run.h"
 
 namespace tessera {
 namespace {
@@ -56,13 +56,8 @@ void fill(TileMask& mask, const PlannedMethod& planned, const Selection& selecti
   }
 }
 
-struct SiteRun {
-  std::shared_ptr<const Plan> plan;
-  Tensor selection, density;
-};
-
 // Everything but what the site needs is left out.
-SiteRun run_site(Graph g, const Registry& registry, const NamedTensors& inputs, NodeId node, int threads) {
+Graph up_to_site(Graph g, const Registry& registry, NodeId node) {
   GraphBuilder build(g, registry);
   const ValueId selection = build.output_of(node, attention_output::selection);
   const ValueId density = build.output_of(node, attention_output::density);
@@ -70,26 +65,22 @@ SiteRun run_site(Graph g, const Registry& registry, const NamedTensors& inputs, 
   build.output("selection", selection);
   build.output("density", density);
   remove_dead_pass.run(g, registry);
-  const auto plan = std::make_shared<const Plan>(make_plan(std::move(g)));
-  std::vector<Tensor> in;
-  for (const auto& i : plan->graph.inputs) in.push_back(inputs.at(plan->graph.at(i.value).name));
-  const auto frame = make_frame(plan);
-  const auto out = execute(*frame, in, Workers(threads));
-  return {plan, out[0], out[1]};
+  return g;
 }
 
 }  // namespace
 
 TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors& inputs, const std::string& site,
-                      std::int64_t head, int threads) {
+                      std::int64_t head, const SessionOptions& options) {
   const AttentionSite at = site_named(attention_sites(bound), site);
   check(head >= 0 && head < at.q_heads, "site '", site, "' has heads 0 to ", at.q_heads - 1, ", not ", head);
   const std::string name = bound.at(at.node).name;
-  const SiteRun run = run_site(std::move(bound), registry, inputs, at.node, threads);
-  const auto density = run.density.read<float>()[static_cast<std::size_t>(head)];
+  GraphRun run(up_to_site(std::move(bound), registry, at.node), registry, options);
+  const auto results = run.run(inputs);
+  const auto density = results.at("density").read<float>()[static_cast<std::size_t>(head)];
   TileMask mask{fmt::format("{}  head {}", site, head), fmt::format("density {:.3f}", density), {1}, {1}, {density}};
-  for (const Step& step : run.plan->steps) {
-    const Node& node = run.plan->graph.at(step.node);
+  for (const Step& step : run.plan().steps) {
+    const Node& node = run.plan().graph.at(step.node);
     if (node.name != name) continue;
     if (!step.state || node.op->name == "dense") break;
     const auto [part, place] = part_of(*static_cast<const AttentionNode*>(step.state.get()), head);
@@ -98,8 +89,9 @@ TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors&
     if (!planned.selects()) break;
     const auto size = static_cast<std::size_t>(element_count(planned.selection_shape()));
     fill(mask, planned,
-         read_selection(planned, run.selection.read<std::int32_t>().subspan(
-                                     static_cast<std::size_t>(part->selection_begin), size)),
+         read_selection(planned, results.at("selection")
+                                     .read<std::int32_t>()
+                                     .subspan(static_cast<std::size_t>(part->selection_begin), size)),
          place);
     mask.caption = fmt::format("{} tiles of {} tokens; {}", joined(planned.tiles->counts), joined(planned.tiles->cube),
                                mask.caption);
