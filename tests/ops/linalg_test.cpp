@@ -71,6 +71,7 @@ void expect_product(const Product& p, double tolerance) {
         if (p.addend)
           sum += static_cast<double>(p.beta) *
                  value(static_cast<const T*>(p.addend)[i * p.addend_rows + j * p.addend_columns]);
+        if (p.accumulate) sum += 99;
         const double got = value(c[static_cast<std::size_t>(oc + i * p.c.row_stride + j)]);
         ASSERT_NEAR(got, sum, tolerance * std::max(1.0, std::abs(sum)))
             << p.m << "x" << p.n << "x" << p.k << " at " << at << ", " << i << ", " << j;
@@ -133,6 +134,29 @@ TEST(Product, scales_and_adds) {
     p.addend_columns = columns;
     expect_product<float>(p, 1e-5);
   }
+}
+
+// Sizes that take packed panels where the CPU has the registers: panels, tiles and chunks of k that end early.
+TEST(Product, large_products_of_f32) {
+  const auto d = filled<float>(203 * 437, 4);
+  for (const bool transposed : {false, true})
+    for (const auto& [n, k] : {std::array{437, 77}, std::array{192, 1541}}) {
+      Product p = dense(203, n, k, false, transposed);
+      expect_product<float>(p, 1e-5);
+      p.alpha = -0.5f;
+      p.accumulate = true;
+      expect_product<float>(p, 1e-5);
+      p.accumulate = false;
+      p.addend = d.data();
+      p.addend_columns = 1;
+      expect_product<float>(p, 1e-5);
+      p.addend_rows = n;
+      p.batch = {3};
+      p.a.batch_strides = {5};
+      p.b.batch_strides = {0};
+      p.c.batch_strides = {203 * p.c.row_stride};
+      expect_product<float>(p, 1e-5);
+    }
 }
 
 TEST(Product, integers_wrap) {
