@@ -6,6 +6,7 @@
 //   big1g           114 products with weights of 1536 x 1536: 1.08 GB of external data, little work
 //   block_mha_4096  a block of a diffusion transformer on 4096 tokens, attention by MultiHeadAttention
 //   block_dec_4096  the same with attention in its parts
+//   block_*_8192    both on 8192 tokens
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -57,6 +58,8 @@ const std::map<std::string, std::function<void(ModelWriter&)>> models = {
     {"big1g", [](ModelWriter& m) { write_products(m, "x", 8, 1536, 114); }},
     {"block_mha_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::fused); }},
     {"block_dec_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::decomposed); }},
+    {"block_mha_8192", [](ModelWriter& m) { write_dit_block(m, 8192, AttentionForm::fused); }},
+    {"block_dec_8192", [](ModelWriter& m) { write_dit_block(m, 8192, AttentionForm::decomposed); }},
 };
 
 int make_models(const std::string& folder, std::vector<std::string> names) {

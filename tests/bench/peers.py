@@ -46,6 +46,8 @@ ROWS = {
     "load": Row("big1g", 7, 0, "1 GB of external weights"),
     "block_mha_4096": Row("block_mha_4096", 7, 0, "DiT block, MultiHeadAttention, 4096 tokens"),
     "block_dec_4096": Row("block_dec_4096", 7, 0, "DiT block, attention in parts, 4096 tokens"),
+    "block_mha_8192": Row("block_mha_8192", 5, 0, "the same, 8192 tokens"),
+    "block_dec_8192": Row("block_dec_8192", 5, 0, "the same, attention in parts"),
 }
 
 
