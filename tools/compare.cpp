@@ -138,7 +138,8 @@ void write_plot(const std::string& path, const CompareReport& report) {
   for (const auto& p : report.policies) points.push_back({p.name, p.seconds, p.worst_output().relative});
   AsideFile file(path);
   file.write(error_time_plot(
-      concat(std::filesystem::path(report.model).parent_path().filename().string(), ": error against time"), points));
+      concat(std::filesystem::absolute(report.model).parent_path().filename().string(), ": error against time"),
+      points));
   file.commit();
 }
 

@@ -15,6 +15,7 @@
 #include "runtime/session/plugin_host/methods.h"
 #include "runtime/session/plugin_host/operators.h"
 #include "runtime/session/plugin_host/search_path.h"
+#include "runtime/session/plugin_host/table_copy.h"
 #include "runtime/session/plugin_host/tables.h"
 
 namespace tessera {
@@ -22,8 +23,9 @@ namespace {
 
 // A plugin and what its operators and methods point to.
 struct Loaded {
+  explicit Loaded(const tsr_plugin& theirs) : copy(theirs) {}
   Plugin plugin;
-  const tsr_plugin* table = nullptr;
+  TableCopy copy;
   std::deque<AdoptedOperator> ops;
   std::deque<AdoptedMethod> methods;
 };
@@ -71,11 +73,11 @@ void check_free(const Process& p, const tsr_plugin& table) {
 }
 
 // All that can be refused is refused before anything is registered.
-std::unique_ptr<Loaded> adopt_all(const Process& p, const tsr_plugin& table, const std::string& path) {
+std::unique_ptr<Loaded> adopt_all(const Process& p, const tsr_plugin& theirs, const std::string& path) {
+  auto loaded = std::make_unique<Loaded>(theirs);
+  const tsr_plugin& table = loaded->copy.table();
   check_tables(table);
   check_free(p, table);
-  auto loaded = std::make_unique<Loaded>();
-  loaded->table = &table;
   loaded->plugin = {table.name, table.version, table.doc, path, {}, {}};
   const std::string frame = concat("plugin '", table.name, "' (", path, ")");
   for (const tsr_op& op : std::span(table.ops, table.op_count)) {
@@ -106,7 +108,7 @@ const Loaded* find_loaded(const Plugin& plugin) {
 
 }  // namespace
 
-const tsr_plugin& table_of(const Plugin& plugin) { return *find_loaded(plugin)->table; }
+const tsr_plugin& table_of(const Plugin& plugin) { return find_loaded(plugin)->copy.table(); }
 
 const Plugin& load_plugin(const std::string& library, std::span<const std::string> folders) {
   const std::string found = find_plugin(library, folders);

@@ -1,8 +1,10 @@
 /* The plugin ABI of Tessera. C99; no C++ type, no exception and no allocation crosses it.
  *
  * 1. A plugin is a shared library that exports one symbol, tsr_plugin_entry, which returns a constant table.
- * 2. Every struct begins with `size` = sizeof as the writer knew it; fields are only ever appended, and a reader looks
- *    at no field beyond `size`. ABI version 0 demands an exact match; from 1 on versions are negotiated.
+ * 2. The ABI only grows, from version 1 on. Structs that begin with `size` = sizeof as the writer knew it get fields at
+ *    their end; a reader takes those beyond `size` for zero. tsr_tensor, tsr_view, tsr_lists and tsr_tiles, and what a
+ *    field means, never change. A host loads every plugin of an older version, and a newer one whose `least_abi` it
+ * has; such a plugin looks at host->abi_version before it uses anything newer than that.
  * 3. Strings and tables live as long as the library; libraries are never unloaded. Memory belongs to the host: pointers
  *    a function is given are valid during the call.
  * 4. Functions return 0 on success; on failure they call host->fail with the local fact and return what it returns. The
@@ -21,7 +23,7 @@
 extern "C" {
 #endif
 
-#define TSR_ABI_VERSION 0u
+#define TSR_ABI_VERSION 1u
 
 typedef struct tsr_call tsr_call; /* one call of one of the plugin's functions; the host's */
 
@@ -236,12 +238,13 @@ typedef struct tsr_method {
 } tsr_method;
 
 typedef struct tsr_plugin {
-  uint32_t size, abi_version;
+  uint32_t size, abi_version; /* TSR_ABI_VERSION */
   const char *name, *version, *doc;
   const tsr_op* ops;
   const tsr_method* methods;
   uint32_t op_count, method_count;
-  tsr_function self_test; /* run by `tessera plugins doctor`; NULL: none */
+  tsr_function self_test;       /* run by `tessera plugins doctor`; NULL: none */
+  uint32_t least_abi, reserved; /* the oldest host this works with; 0: abi_version */
 } tsr_plugin;
 
 typedef const tsr_plugin* (*tsr_plugin_entry_function)(void);

@@ -349,6 +349,7 @@ struct Plugin {
   std::span<const tsr_op> ops{};
   std::span<const tsr_method> methods{};
   tsr_function self_test = nullptr;
+  std::uint32_t least_abi = 0;
   constexpr operator tsr_plugin() const {
     return {sizeof(tsr_plugin),
             TSR_ABI_VERSION,
@@ -359,7 +360,9 @@ struct Plugin {
             methods.data(),
             static_cast<std::uint32_t>(ops.size()),
             static_cast<std::uint32_t>(methods.size()),
-            self_test};
+            self_test,
+            least_abi,
+            0};
   }
 };
 

@@ -129,17 +129,14 @@ const tsr_plugin* call_entry(void* symbol) {
 
 }  // namespace
 
-void check_abi(std::uint32_t theirs, std::uint32_t size, std::uint32_t ours) {
-  if (theirs < ours)
-    throw failure(concat("it is too old: built for plugin ABI ", theirs, ", this Tessera has ", ours),
+void check_abi(std::uint32_t theirs, std::uint32_t least, std::uint32_t ours) {
+  if (theirs == 0)
+    throw failure("it is too old: built for plugin ABI 0, a draft; the first version is 1",
                   "build the plugin against this Tessera's headers");
-  if (theirs > ours)
-    throw failure(concat("it is too new: built for plugin ABI ", theirs, ", this Tessera has ", ours),
+  const std::uint32_t needed = least == 0 ? theirs : least;
+  if (needed > ours)
+    throw failure(concat("it is too new: it needs plugin ABI ", needed, ", this Tessera has ", ours),
                   "use a newer Tessera, or build the plugin against this one's headers");
-  if (size != sizeof(tsr_plugin))
-    throw failure(concat("its tsr_plugin has ", size, " bytes, this Tessera's ", sizeof(tsr_plugin),
-                         ": it was built with other headers"),
-                  "build the plugin against this Tessera's headers");
 }
 
 const tsr_plugin& open_plugin_library(const std::string& path) {
@@ -156,7 +153,8 @@ const tsr_plugin& open_plugin_library(const std::string& path) {
                   "define the entry as plugin.h declares it, and link with tessera_add_plugin");
   const tsr_plugin* plugin = call_entry(symbol);
   if (!plugin) throw failure(concat(entry_name, " returned no table"), "return the address of a constant tsr_plugin");
-  check_abi(plugin->abi_version, plugin->size, TSR_ABI_VERSION);
+  const bool says_least = plugin->size >= offsetof(tsr_plugin, least_abi) + sizeof plugin->least_abi;
+  check_abi(plugin->abi_version, says_least ? plugin->least_abi : 0, TSR_ABI_VERSION);
   return *plugin;
 }
 

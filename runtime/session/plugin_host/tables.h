@@ -10,7 +10,7 @@
 
 namespace tessera {
 
-// Refuses tables that are incomplete: sizes of structs, names, documentation, source, functions, names that come twice.
+// Refuses tables that are incomplete: names, documentation, source, functions, names that come twice.
 // Errors: plugin, naming the entry and the field.
 void check_tables(const tsr_plugin& plugin);
 

@@ -1,5 +1,6 @@
-/* The layout of the plugin ABI, version 0: what a built plugin relies on. Compiled as strict C99; a line that does not
- * compile names the field that moved. A change here is a change of the ABI. */
+/* The layout of the plugin ABI, version 1: what a built plugin relies on. Compiled as strict C99; a line that does not
+ * compile names the field that moved. No offset changes, ever; a later version
+ * appends fields, and with them the sizes of the structs that begin with `size` may grow. */
 #include <tessera/plugin.h>
 
 typedef char sizeof_tsr_tensor[sizeof(tsr_tensor) == 24 ? 1 : -1];
@@ -176,7 +177,7 @@ typedef char tsr_method_example_count[offsetof(tsr_method, example_count) == 128
 typedef char tsr_method_reserved2[offsetof(tsr_method, reserved2) == 132 ? 1 : -1];
 typedef char tsr_method_readme[offsetof(tsr_method, readme) == 136 ? 1 : -1];
 
-typedef char sizeof_tsr_plugin[sizeof(tsr_plugin) == 64 ? 1 : -1];
+typedef char sizeof_tsr_plugin[sizeof(tsr_plugin) == 72 ? 1 : -1];
 typedef char tsr_plugin_size[offsetof(tsr_plugin, size) == 0 ? 1 : -1];
 typedef char tsr_plugin_abi_version[offsetof(tsr_plugin, abi_version) == 4 ? 1 : -1];
 typedef char tsr_plugin_name[offsetof(tsr_plugin, name) == 8 ? 1 : -1];
@@ -187,9 +188,10 @@ typedef char tsr_plugin_methods[offsetof(tsr_plugin, methods) == 40 ? 1 : -1];
 typedef char tsr_plugin_op_count[offsetof(tsr_plugin, op_count) == 48 ? 1 : -1];
 typedef char tsr_plugin_method_count[offsetof(tsr_plugin, method_count) == 52 ? 1 : -1];
 typedef char tsr_plugin_self_test[offsetof(tsr_plugin, self_test) == 56 ? 1 : -1];
+typedef char tsr_plugin_least_abi[offsetof(tsr_plugin, least_abi) == 64 ? 1 : -1];
 
 typedef char
-    numbers[TSR_ABI_VERSION == 0 && TSR_INTEGER == 0 && TSR_REAL == 1 && TSR_TEXT == 2 && TSR_INTEGERS == 4 ? 1 : -1];
+    numbers[TSR_ABI_VERSION == 1 && TSR_INTEGER == 0 && TSR_REAL == 1 && TSR_TEXT == 2 && TSR_INTEGERS == 4 ? 1 : -1];
 typedef char
     flags[TSR_OPTIONAL == 1 && TSR_VARIADIC == 2 && TSR_POINTWISE == 1 && TSR_MAKES_NAN == 2 && TSR_NO_GRADIENT == 4
               ? 1
