@@ -156,7 +156,8 @@ bool Backward<T>::differentiate(const Work& work, const Tile& tile, int b, std::
   C* const tanh = work.tanh != nullptr ? work.tanh + first : nullptr;
   const Rows<const C> queries{tile.q_panel + first * shape.qk_dim, lanes};
   if (!score_tile(problem, block, key0, key_count, k, queries, p, work.extra, tanh)) return false;
-  tile_scores<C>(v, key_count, {tile.dy_panel + first * shape.v_dim, lanes}, block.vectors, shape.v_dim, C(1), ds);
+  tile_scores<C>(v, key_count, {tile.dy_panel + first * shape.v_dim, lanes}, block.vectors, shape.v_dim, C(1), ds,
+                 kScoresAhead * v.stride);
   const bool plain = out.dbias == nullptr && tanh == nullptr;  // then scale can be applied in the same pass
   const C gain = plain ? scale : C(1);
   score_gradients(p, ds, key_count, block.vectors, tile.shift + first, tile.norm + first, tile.delta + first,

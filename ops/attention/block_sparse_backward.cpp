@@ -283,9 +283,9 @@ void Backward<T>::add_keys(const RowGroup& group, const KeptRows<C>& rows, const
     const int first = in.first(b), vectors = in.vectors(b);
     const Rows<C> p{work.p + first, kTileQueries}, ds{work.ds + first, kTileQueries};
     tile_scores<C>(panel.k, panel.count, block_panel<C>(in, b, shape.qk_dim, work.q_panel), vectors, shape.qk_dim,
-                   static_cast<C>(problem.scale * std::numbers::log2e), p);
+                   static_cast<C>(problem.scale * std::numbers::log2e), p, panel.ahead_k);
     tile_scores<C>(panel.v, panel.count, block_panel<C>(in, b, shape.v_dim, work.dy_panel), vectors, shape.v_dim, C(1),
-                   ds);
+                   ds, panel.ahead_v);
     score_gradients(p, ds, panel.count, vectors, rows.shift + first, rows.norm + first, rows.delta + first, C(1),
                     static_cast<C>(problem.scale));
     tile_accumulate<C>(panel.k, panel.count, shape.qk_dim, {ds.data, ds.stride}, vectors, ones,

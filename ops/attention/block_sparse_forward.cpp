@@ -50,8 +50,8 @@ void Forward<T>::run(const KeySource<T>& keys, const RowGroup& group, const std:
   keys.for_each_panel(problem.lists->row(head, group.tile), gathered, [&](const KeyPanel<C>& panel) {
     for (int b = 0; b < in.blocks(); ++b) {
       tile_scores<C>(panel.k, panel.count, {queries[b].data, queries[b].stride}, in.vectors(b), shape.qk_dim, factor,
-                     {s, lanes});
-      state[b].add(s, panel.count, C(1), panel.v, shape.v_dim);
+                     {s, lanes}, panel.ahead_k);
+      state[b].add(s, panel.count, C(1), panel.v, shape.v_dim, panel.ahead_v);
     }
   });
 

@@ -4,6 +4,7 @@
 // Where lists name every key more than once, K and V are first brought into tiled order, so that runs of consecutive
 // tiles are panels where they lie. Short runs, and all runs where such a copy does not pay, are gathered into a panel
 // row by row: tiles of a few keys, even of one, fill panels like large ones.
+#include <optional>
 #include <utility>
 
 #include "ops/attention/block_sparse_rows.h"
@@ -19,8 +20,9 @@ template <class C>
 struct KeyPanel {
   int count;
   Rows<const C> k, v;
-  std::int64_t first;          // place of the first key in tiled order, when the keys are consecutive
-  const std::int32_t* places;  // of the keys in tiled order, else null
+  std::int64_t first;                       // place of the first key in tiled order, when the keys are consecutive
+  const std::int32_t* places;               // of the keys in tiled order, else null
+  std::ptrdiff_t ahead_k = 0, ahead_v = 0;  // to the rows of the next panel, see tile_kernels.h
 };
 
 // K and V of one (batch, kv head).
@@ -47,6 +49,15 @@ struct KeySource {
   void for_each_panel(std::span<const std::int32_t> list, C* memory, F&& f) const {
     std::int32_t places[kTileKeys];
     int gathered = 0;
+    std::optional<KeyPanel<C>> waiting;  // for its successor to be known
+    const auto serve = [&](const std::optional<KeyPanel<C>>& next) {
+      if (waiting && next) {
+        waiting->ahead_k = next->k.data - waiting->k.data;
+        waiting->ahead_v = next->v.data - waiting->v.data;
+      }
+      if (waiting) f(*waiting);
+      waiting = next;
+    };
     const auto flush = [&] {
       if (gathered > 0) f(gather(places, gathered, memory));
       gathered = 0;
@@ -56,7 +67,7 @@ struct KeySource {
       const std::int32_t begin = tiles->first[list[i]], end = tiles->first[list[next - 1] + 1];
       if (tiled_k.data != nullptr && end - begin >= kLeastRun) {
         const std::int64_t part = even_part(end - begin, kTileKeys);
-        for (std::int64_t at = begin; at < end; at += part) f(in_place(at, std::min<std::int64_t>(part, end - at)));
+        for (std::int64_t at = begin; at < end; at += part) serve(in_place(at, std::min<std::int64_t>(part, end - at)));
       } else {
         for (std::int32_t place = begin; place < end; ++place) {
           places[gathered++] = place;
@@ -64,6 +75,7 @@ struct KeySource {
         }
       }
     }
+    serve({});
     flush();
   }
 

@@ -99,7 +99,7 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
     for (int b = 0; b < blocks; ++b) {
       const Rows<const C> queries{memory.data() + b * panel, lanes};
       if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
-      state[b].add(s, count, problem.unit, v, shape.v_dim);
+      state[b].add(s, count, problem.unit, v, shape.v_dim, kTileKeys * v.stride);
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);

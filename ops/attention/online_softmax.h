@@ -23,10 +23,11 @@ struct OnlineSoftmax {
     std::fill_n(weight, lanes, C(0));
   }
 
-  // Takes in a tile: s [key_count][lanes] scores, turned into probabilities in place; v the rows of its keys.
-  void add(C* s, int key_count, C unit, Rows<const C> v, std::int64_t v_dim) {
+  // Takes in a tile: s [key_count][lanes] scores, turned into probabilities in place; v the rows of its keys,
+  // `ahead` as in tile_kernels.h.
+  void add(C* s, int key_count, C unit, Rows<const C> v, std::int64_t v_dim, std::ptrdiff_t ahead = 0) {
     add_weights(s, key_count, unit);
-    tile_accumulate<C>(v, key_count, v_dim, {s, lanes}, vectors, alpha, {acc, lanes});
+    tile_accumulate<C>(v, key_count, v_dim, {s, lanes}, vectors, alpha, {acc, lanes}, ahead);
   }
 
   // The same without v: the caller multiplies acc by alpha and adds what the probabilities ask for.

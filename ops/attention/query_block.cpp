@@ -175,7 +175,8 @@ bool score_tile(const Problem<T>& problem, const QueryBlock<T>& block, std::int6
                 Compute<T>* tanh) {
   const Visible keys = visible(problem, block, key0, key_count, extra);
   if (!keys.any) return false;
-  tile_scores<Compute<T>>(k, key_count, queries, block.vectors, problem.shape.qk_dim, problem.factor, s);
+  tile_scores<Compute<T>>(k, key_count, queries, block.vectors, problem.shape.qk_dim, problem.factor, s,
+                          kScoresAhead * k.stride);
   mask_tile(problem, block, key0, key_count, keys, s, extra, tanh);
   return true;
 }

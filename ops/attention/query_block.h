@@ -11,6 +11,7 @@ namespace tessera::attention {
 
 inline constexpr int kTileQueries = 96;  // queries of one task: K and V of a tile are read once for all of them
 inline constexpr int kTileKeys = 128;    // K and V of a tile stay in L2, its scores against one block in L1
+inline constexpr int kScoresAhead = 16;  // rows of K asked for before their turn: more would push V out of L2
 
 template <class C>
 inline constexpr int kTileBlocks = (kTileQueries + kBlockLanes<C> - 1) / kBlockLanes<C>;

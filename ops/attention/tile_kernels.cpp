@@ -14,14 +14,10 @@ enum class Walk {
   across_rows  // x[step * stride + r]: a sum of outer products
 };
 
-// Rows of K and V lie anywhere, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: ask for the
-// rows of the next tile while this one is at work. Only a hint; past the end it asks for memory that is not used.
-constexpr std::int64_t kPrefetchRows = 128;
-
-// acc[r][v] += sum over steps of x(r, step) * panel[step][v].
+// acc[r][v] += sum over steps of x(r, step) * panel[step][v]. `ahead` as in tile_kernels.h.
 template <Walk walk, bool prefetch, class C, int R, int V>
 [[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
-                                            Vec<C> (&acc)[R][V]) {
+                                            Vec<C> (&acc)[R][V], std::ptrdiff_t ahead = 0) {
   const C* a = x.data;
   const C* b = panel.data;
   for (std::int64_t step = 0; step < steps; ++step) {
@@ -36,7 +32,7 @@ template <Walk walk, bool prefetch, class C, int R, int V>
     }
     if constexpr (prefetch) {
       const std::int64_t row = walk == Walk::along_row ? step % kBlockRows : 0;
-      __builtin_prefetch(a + (row + kPrefetchRows) * x.stride, 0, 2);
+      __builtin_prefetch(a + row * x.stride + ahead, 0, 2);
     }
     a += walk == Walk::along_row ? 1 : x.stride;
     b += panel.stride;
@@ -44,9 +40,10 @@ template <Walk walk, bool prefetch, class C, int R, int V>
 }
 
 template <class C, int R, int V>
-void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C factor, Rows<C> s) {
+void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C factor, Rows<C> s,
+                  std::ptrdiff_t ahead) {
   Vec<C> acc[R][V] = {};
-  multiply<Walk::along_row, true>(keys, queries, dim, acc);
+  multiply<Walk::along_row, true>(keys, queries, dim, acc, ahead);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -55,7 +52,8 @@ void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C
 }
 
 template <class C, int R, int V>
-void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out) {
+void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out,
+                      std::ptrdiff_t ahead) {
   Vec<C> acc[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -64,7 +62,7 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
       acc[r][v] = simd::load(out.row(r) + v * kLanes<C>) * simd::load(alpha + v * kLanes<C>);
     }
   }
-  multiply<Walk::across_rows, true>(values, p, key_count, acc);
+  multiply<Walk::across_rows, true>(values, p, key_count, acc, ahead);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -99,11 +97,11 @@ void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last
 
 template <class C>
 void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
-                 Rows<C> s) {
+                 Rows<C> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for (int j = 0; j < key_count; j += kBlockRows) {
       with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
-        scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride});
+        scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride}, ahead);
       });
     }
   });
@@ -111,11 +109,12 @@ void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int v
 
 template <class C>
 void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
-                     const C* alpha, Rows<C> acc) {
+                     const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for (std::int64_t c = 0; c < dim; c += kBlockRows) {
       with_constant<kBlockRows>(static_cast<int>(std::min<std::int64_t>(kBlockRows, dim - c)), [&](auto r) {
-        accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride});
+        accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
+                                      ahead);
       });
     }
   });
@@ -138,11 +137,14 @@ void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> r
   }
 }
 
-template void tile_scores(Rows<const float>, int, Rows<const float>, int, std::int64_t, float, Rows<float>);
-template void tile_scores(Rows<const double>, int, Rows<const double>, int, std::int64_t, double, Rows<double>);
-template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>);
+template void tile_scores(Rows<const float>, int, Rows<const float>, int, std::int64_t, float, Rows<float>,
+                          std::ptrdiff_t);
+template void tile_scores(Rows<const double>, int, Rows<const double>, int, std::int64_t, double, Rows<double>,
+                          std::ptrdiff_t);
+template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
+                              std::ptrdiff_t);
 template void tile_accumulate(Rows<const double>, int, std::int64_t, Rows<const double>, int, const double*,
-                              Rows<double>);
+                              Rows<double>, std::ptrdiff_t);
 template void tile_outer(Rows<const float>, int, int, Rows<const float>, std::int64_t, Rows<float>);
 template void tile_outer(Rows<const double>, int, int, Rows<const double>, std::int64_t, Rows<double>);
 

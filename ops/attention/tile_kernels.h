@@ -5,6 +5,9 @@
 // place, one scalar broadcast per multiply-add group, no key is ever packed, and the statistics of softmax are plain
 // lane-wise vectors. Forward uses scores and accumulate; backward all three. All operands are in elements of C; a row
 // stride may be anything. Nothing is allocated; results depend on the arguments only.
+//
+// Keys come from far away, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: `ahead` elements
+// after each of their rows lies a row that is wanted soon, asked for meanwhile; only a hint.
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -43,12 +46,12 @@ template <int limit, class F>
 // s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim.
 template <class C>
 void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
-                 Rows<C> s);
+                 Rows<C> s, std::ptrdiff_t ahead = 0);
 
 // acc[c][i] = acc[c][i] * alpha[i] + sum_j values[j][c] * p[j][i], for c < dim; alpha has vectors * lanes elements.
 template <class C>
 void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
-                     const C* alpha, Rows<C> acc);
+                     const C* alpha, Rows<C> acc, std::ptrdiff_t ahead = 0);
 
 // out[j][c] += sum_i p[j][i] * right[i][c], for j < key_count, i < query_count, c < dim. Rows of `right` are read up to
 // the next multiple of the vector width; `out` is touched below dim only.
