@@ -2,14 +2,13 @@
 // transformer block. "gain" is the time of f32 over that of bf16, measured in turns so that both see the same machine.
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
-#include <chrono>
 #include <random>
 
 #include "ops/attention/kernel.h"
 #include "ops/linalg.h"
 #include "runtime/exec/workers.h"
 #include "runtime/tensor/tensor.h"
+#include "tests/bench/in_turns.h"
 
 namespace tessera {
 namespace {
@@ -29,18 +28,6 @@ struct Operand {
     return static_cast<T*>((std::is_same_v<T, float> ? f32 : bf16).raw());
   }
 };
-
-template <class F>
-double seconds(F&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + std::ssize(x) / 2, x.end());
-  return x[x.size() / 2];
-}
 
 // f32() and bf16() in turns on so many threads; `flops` of one call.
 template <class F32, class Bf16>

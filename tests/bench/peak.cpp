@@ -1,36 +1,37 @@
-// tessera_bench_peak THREADS: GFLOP/s of float32 multiply-adds on registers, all threads together: the limit that
-// products and attention are held against. The best of many short tries, since disturbance only ever takes away.
+#include "tests/bench/peak.h"
+
 #include <algorithm>
 #include <barrier>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
 #include "ops/simd.h"
 
+namespace tessera {
 namespace {
 
-using Vector = tessera::simd::Vec<float>;
+using Vector = simd::Vec<float>;
 constexpr int chains = 12;  // independent sums: more than latency x units, and they fit in 16 registers
 constexpr long rounds = 2'000'000;
-constexpr double flops = 2.0 * chains * rounds * tessera::simd::kLanes<float>;
+constexpr double flops = 2.0 * chains * rounds * simd::kLanes<float>;
 
 // Returns something that depends on all of it.
 float multiply_adds(float seed) {
-  const Vector a = tessera::simd::broadcast(seed), b = tessera::simd::broadcast(1 - seed);
+  const Vector a = simd::broadcast(seed), b = simd::broadcast(1 - seed);
   Vector sums[chains];  // all different, lest the compiler computes one for several
-  for (int i = 0; i < chains; ++i) sums[i] = tessera::simd::broadcast(seed * static_cast<float>(i));
+  for (int i = 0; i < chains; ++i) sums[i] = simd::broadcast(seed * static_cast<float>(i));
   for (long r = 0; r < rounds; ++r)
 #pragma GCC unroll 12
-    for (int i = 0; i < chains; ++i) sums[i] = tessera::simd::multiply_add<float>(sums[i], a, b);
+    for (int i = 0; i < chains; ++i) sums[i] = simd::multiply_add<float>(sums[i], a, b);
   Vector total{};
   for (const Vector& s : sums) total += s;
-  return tessera::simd::reduce_add<float>(total);
+  return simd::reduce_add<float>(total);
 }
 
-double best_gflops(int threads, int tries) {
+}  // namespace
+
+double peak_gflops(int threads, int tries) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> seconds(static_cast<std::size_t>(tries));
   Clock::time_point begin;
@@ -58,10 +59,4 @@ double best_gflops(int threads, int tries) {
   return flops * threads / *std::min_element(seconds.begin(), seconds.end()) / 1e9;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
-  if (threads < 1 || threads > 4096) return std::fputs("usage: tessera_bench_peak THREADS\n", stderr), 2;
-  std::printf("%.1f\n", best_gflops(threads, 300));
-}
+}  // namespace tessera

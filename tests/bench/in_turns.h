@@ -1,0 +1,27 @@
+#pragma once
+// Things are measured in turns, so that all of them see the same machine; ratios are taken turn by turn.
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+namespace tessera {
+
+template <class F>
+double seconds(F&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+inline double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + std::ssize(x) / 2, x.end());
+  return x[x.size() / 2];
+}
+
+// median of a[i] / b[i]
+inline double median_ratio(std::vector<double> a, const std::vector<double>& b) {
+  std::transform(a.begin(), a.end(), b.begin(), a.begin(), [](double x, double y) { return x / y; });
+  return median(a);
+}
+
+}  // namespace tessera
