@@ -52,6 +52,13 @@ void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C
 }
 
 template <class C, int R, int V>
+[[gnu::always_inline]] inline void prefetch_block(Rows<C> out) {
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) __builtin_prefetch(out.row(r) + v * kLanes<C>, 1, 3);
+  }
+}
+
+template <class C, int R, int V>
 void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out,
                       std::ptrdiff_t ahead) {
   Vec<C> acc[R][V];
@@ -62,6 +69,7 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
       acc[r][v] = simd::load(out.row(r) + v * kLanes<C>) * simd::load(alpha + v * kLanes<C>);
     }
   }
+  prefetch_block<C, R, V>({out.row(R), out.stride});  // the next block's, which cannot start without
   multiply<Walk::across_rows, true>(values, p, key_count, acc, ahead);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -73,9 +81,7 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
 // `last` elements of the last vector exist; kLanes when it is whole.
 template <class C, int R, int V>
 void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last, Rows<C> out) {
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) __builtin_prefetch(out.row(r) + v * kLanes<C>, 1, 3);
-  }
+  prefetch_block<C, R, V>(out);
   Vec<C> acc[R][V] = {};
   multiply<Walk::along_row, false>(p, right, query_count, acc);
 #pragma GCC unroll 8
