@@ -15,8 +15,8 @@ namespace attention {
 namespace {
 
 constexpr std::int64_t kGroupBytes = std::int64_t{128} << 20;  // of working memory, if one head fits
-constexpr std::int64_t kEnoughTasks = 24;                      // of a round
-constexpr std::int64_t kLeastChunk = 1024;                     // keys
+constexpr std::int64_t kEnoughTasks = 12;                      // of a round
+constexpr std::int64_t kLeastChunk = 2048;                     // keys
 
 // Boundaries of `parts` parts of about equal weight.
 std::vector<std::int64_t> cut_evenly(const std::vector<std::int64_t>& weights, std::int64_t parts) {

@@ -81,14 +81,14 @@ TEST(BlockSparse, tiles_of_any_size) {
   }
 }
 
-// Backward cuts keys in chunks of 1024 and more, and works in rounds.
+// Backward cuts keys in chunks of 2048 and more, and works in rounds.
 TEST(BlockSparse, several_chunks_of_keys) {
   for (const bool sources : {false, true})
     expect_reference({.q_heads = 2,
                       .kv_heads = 1,
                       .q_grid = {90},
                       .q_cube = {16},
-                      .k_grid = {3300},
+                      .k_grid = {6600},
                       .k_cube = {70},
                       .density = 0.3,
                       .sources = sources});
@@ -212,7 +212,7 @@ TEST(BlockSparse, threads_change_no_bit) {
                               .kv_heads = 2,
                               .q_grid = {5, 6, 7},
                               .q_cube = {4, 4, 4},
-                              .k_grid = {2100},  // two chunks of keys
+                              .k_grid = {4200},  // two chunks of keys
                               .k_cube = {20},
                               .sources = true});
   expect_same_bits<float>(data);
