@@ -61,4 +61,34 @@ void ArenaPool::give_back(std::unique_ptr<Arena> arena) {
   free_.push_back(std::move(arena));
 }
 
+void ArenaPool::Outputs::keep(std::shared_ptr<Arena> block) {
+  constexpr std::size_t most = std::size_t{256} << 20;
+  std::vector<std::shared_ptr<Arena>> dropped;  // freed after the lock
+  const std::lock_guard lock(mutex);
+  free.push_back(std::move(block));
+  std::size_t held = 0, n = free.size();
+  while (n > 0 && held + free[n - 1]->bytes() <= most) held += free[--n]->bytes();
+  const auto kept = free.begin() + static_cast<std::ptrdiff_t>(n);
+  dropped.assign(std::move_iterator(free.begin()), std::move_iterator(kept));
+  free.erase(free.begin(), kept);
+}
+
+std::shared_ptr<void> ArenaPool::output(std::size_t bytes) {
+  std::shared_ptr<Arena> block;
+  {
+    const std::lock_guard lock(outputs_->mutex);
+    auto& free = outputs_->free;
+    const auto fits = [&](const auto& b) { return b->bytes() >= bytes && b->bytes() <= 2 * bytes; };
+    if (const auto found = std::find_if(free.rbegin(), free.rend(), fits); found != free.rend()) {
+      block = std::move(*found);
+      free.erase(std::next(found).base());
+    }
+  }
+  if (!block) block = std::make_shared<Arena>(bytes);
+  void* data = block->data();
+  return {data, [pool = std::weak_ptr(outputs_), block = std::move(block)](void*) mutable {
+            if (const auto to = pool.lock()) to->keep(std::move(block));
+          }};
+}
+
 }  // namespace tessera

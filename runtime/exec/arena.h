@@ -31,7 +31,19 @@ class ArenaPool {
   std::unique_ptr<Arena> take(std::size_t bytes, const std::byte* preferred);
   void give_back(std::unique_ptr<Arena> arena);
 
+  // From this size on, outputs come from here.
+  static constexpr std::size_t large_output = std::size_t{2} << 20;
+  // Memory for an output, the caller's from then on. When the caller lets go of it, and the pool is still there, it is
+  // kept for a later output of about that size: 256 MiB at most, the oldest go first.
+  std::shared_ptr<void> output(std::size_t bytes);
+
  private:
+  struct Outputs {
+    std::mutex mutex;
+    std::vector<std::shared_ptr<Arena>> free;  // oldest first
+    void keep(std::shared_ptr<Arena> block);
+  };
+  const std::shared_ptr<Outputs> outputs_ = std::make_shared<Outputs>();
   std::mutex mutex_;
   std::vector<std::unique_ptr<Arena>> free_;
 };

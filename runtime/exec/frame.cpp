@@ -90,8 +90,14 @@ void Frame::begin(std::span<const Tensor> inputs, SubgraphRunner* subgraphs) {
   }
   for (const auto id : outputs_) {
     Tensor& slot = slots_[static_cast<std::size_t>(id)];
-    Tensor fresh(slot.dtype(), slot.shape());
-    slot.point_to(fresh.raw(), fresh.owner());
+    if (slot.bytes() >= ArenaPool::large_output) {
+      auto block = arenas_->output(slot.bytes());
+      void* data = block.get();
+      slot.point_to(data, std::move(block));
+    } else {
+      Tensor fresh(slot.dtype(), slot.shape());
+      slot.point_to(fresh.raw(), fresh.owner());
+    }
   }
   for (const auto id : moving_views_) {
     const Tensor& base = slots_[static_cast<std::size_t>(plan_->slots[static_cast<std::size_t>(id)].base)];

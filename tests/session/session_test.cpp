@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -74,6 +75,27 @@ TEST(Session, refuses_runs_beyond_the_memory_limit) {
                 session.run({{"x", large}});
               }),
               HasSubstr(concat("needs ", needed, " bytes of memory, the limit is 1000")));
+}
+
+TEST(Session, reuses_the_memory_of_large_outputs_that_were_let_go) {
+  constexpr std::int64_t rows = 1 << 18;  // 2 MiB
+  auto session = std::make_unique<Session>(small_model(), SessionOptions{});
+  const auto run = [&](float x) {
+    Tensor t(DType::f32, {rows, 2});
+    for (float& e : t.write<float>()) e = x;
+    return session->run({{"x", std::move(t)}}).at("y");
+  };
+  Tensor first = run(1);
+  const void* memory = first.raw();
+  const Tensor second = run(2);  // while the caller holds the first
+  EXPECT_NE(second.raw(), memory);
+  EXPECT_EQ(first.read<float>()[1], 2);
+  first = {};
+  const Tensor third = run(3);
+  EXPECT_EQ(third.raw(), memory);
+  session.reset();  // outputs outlive it
+  EXPECT_EQ(second.read<float>()[1], 3);
+  EXPECT_EQ(third.read<float>()[2 * rows - 1], 4);
 }
 
 TEST(Session, runs_several_times_at_once) {
