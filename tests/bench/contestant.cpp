@@ -1,15 +1,15 @@
-// tessera_bench_contestant MODEL THREADS [plain]: our side of peers.py. Opens the model and does what standard input
-// says, a command a line; answers each with a line of JSON. onnxruntime.mjs is the other side and speaks the same:
+// tessera_bench_contestant MODEL THREADS [plain|POLICY]: our side of peers.py. Opens the model and does what standard
+// input says, a command a line; answers each with a line of JSON. onnxruntime.mjs is the other side and speaks the
+// same:
 //   (at once)  {"entered", "open_s", "opened"}   moments are seconds of the monotonic clock
 //   run N      {"seconds": [...], "ended", "peak_rss"}  N runs; peak_rss in bytes
 //   check      {"flops", "outputs": [[...], ...]}  FLOPs by the operators' rules; samples of each output
 // Inputs are the same on both sides: xorshift32 from 1, uniform on [-1, 1), in the order of the model's inputs.
 // "plain": the graph as it stands, every pass off that can be; in such a graph nothing is constant that could be
-// folded.
+// folded. POLICY: a policy file; the outputs then are not the other side's.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <mutex>
@@ -89,13 +89,14 @@ void check_outputs(Session& session, const NamedTensors& inputs) {
   std::printf("{\"flops\": %.9g, \"outputs\": [%s]}\n", flops.sum, text.c_str());
 }
 
-int contest(const char* path, int threads, bool plain) {
+int contest(const char* path, int threads, const std::string& how) {
   const double entered = now();
   SessionOptions options;
   options.threads = threads;
-  if (plain)
+  if (how == "plain")
     for (const auto* pass : all_passes())
       if (pass->name != "fold_constants") options.disabled_passes.emplace(pass->name);  // it sets the shapes, too
+  if (how != "plain") options.policy = how;
   Session session = Session::open(path, options);
   const double opened = now();
   std::printf("{\"entered\": %.6f, \"open_s\": %.6f, \"opened\": %.6f}\n", entered, opened - entered, opened);
@@ -118,10 +119,10 @@ int contest(const char* path, int threads, bool plain) {
 }  // namespace tessera
 
 int main(int argc, char** argv) {
-  const bool plain = argc == 4 && std::strcmp(argv[3], "plain") == 0;
-  if (argc != 3 && !plain) return std::fputs("usage: tessera_bench_contestant MODEL THREADS [plain]\n", stderr), 2;
+  if (argc != 3 && argc != 4)
+    return std::fputs("usage: tessera_bench_contestant MODEL THREADS [plain|POLICY]\n", stderr), 2;
   try {
-    return tessera::contest(argv[1], std::atoi(argv[2]), plain);
+    return tessera::contest(argv[1], std::atoi(argv[2]), argc == 4 ? argv[3] : "");
   } catch (const std::exception& error) {
     return std::fprintf(stderr, "%s\n", error.what()), 1;
   }

@@ -6,7 +6,8 @@
 //   big1g           114 products with weights of 1536 x 1536: 1.08 GB of external data, little work
 //   block_mha_4096  a block of a diffusion transformer on 4096 tokens, attention by MultiHeadAttention
 //   block_dec_4096  the same with attention in its parts
-//   block_*_8192    both on 8192 tokens
+//   block_*_8192    both on 8192 tokens; block_mha_16384, block_mha_32760: one on as many
+//   attention_*     MultiHeadAttention of 12 heads of 128 on so many tokens; attention_1x29120: of one head
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -46,6 +47,17 @@ void write_products(ModelWriter& m, const std::string& input, std::int64_t rows,
   m.output(x, {rows, size});
 }
 
+// q, k, v [1, tokens, heads * 128]. Only the first token's output leaves the model: the other side's binding copies
+// outputs, which is not attention.
+void write_attention(ModelWriter& m, std::int64_t heads, std::int64_t tokens) {
+  constexpr std::int64_t head_dim = 128;
+  const Shape shape{1, tokens, heads * head_dim};
+  const std::string q = m.input("q", shape), k = m.input("k", shape), v = m.input("v", shape);
+  const std::string y = m.node("com.microsoft::MultiHeadAttention", {q, k, v}, {{"num_heads", heads}});
+  const auto index = [&](std::int64_t i) { return m.constant(Tensor::vector({i})); };
+  m.output(m.node("Slice", {y, index(0), index(1), index(1)}), {1, 1, heads * head_dim});
+}
+
 const std::map<std::string, std::function<void(ModelWriter&)>> models = {
     {"call", [](ModelWriter& m) { write_chain(m, 1); }},
     {"chain1000", [](ModelWriter& m) { write_chain(m, 1000); }},
@@ -60,6 +72,13 @@ const std::map<std::string, std::function<void(ModelWriter&)>> models = {
     {"block_dec_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::decomposed); }},
     {"block_mha_8192", [](ModelWriter& m) { write_dit_block(m, 8192, AttentionForm::fused); }},
     {"block_dec_8192", [](ModelWriter& m) { write_dit_block(m, 8192, AttentionForm::decomposed); }},
+    {"block_mha_16384", [](ModelWriter& m) { write_dit_block(m, 16384, AttentionForm::fused); }},
+    {"block_mha_32760", [](ModelWriter& m) { write_dit_block(m, 32760, AttentionForm::fused); }},
+    {"attention_2048", [](ModelWriter& m) { write_attention(m, 12, 2048); }},
+    {"attention_4096", [](ModelWriter& m) { write_attention(m, 12, 4096); }},
+    {"attention_8192", [](ModelWriter& m) { write_attention(m, 12, 8192); }},
+    {"attention_16384", [](ModelWriter& m) { write_attention(m, 12, 16384); }},
+    {"attention_1x29120", [](ModelWriter& m) { write_attention(m, 1, 29120); }},
 };
 
 int make_models(const std::string& folder, std::vector<std::string> names) {

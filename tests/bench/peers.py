@@ -9,7 +9,7 @@ loading; `first output` is from the start of our process, but only from the firs
 leaves Node.js's own start out. The model is in the page cache. Both sides get equal inputs; a row whose outputs differ
 by more than 1e-3 of the largest value says DIFFERS.
 
-usage: peers.py [--rows chain1000,load] [--threads 1,2] [--runs TURNS] [--format table|md|json]
+usage: peers.py [--rows chain1000,load] [--threads 1,2] [--runs TURNS] [--format table|md|json] [--resume FILE]
 Needs a release build with TESSERA_BENCH, and Node.js with npm for the other side; without that ours is measured alone.
 Exit: 0 measured; 1 outputs differ or a side failed; 2 usage, or nothing is built.
 """
@@ -36,6 +36,7 @@ class Row:
     turns: int
     nodes: int  # above 0 in rows of tiny nodes: time per node is reported, and graphs run as they stand
     doc: str
+    policy: str = ""  # our side runs under it: policies/NAME.yaml
 
 
 ROWS = {
@@ -48,6 +49,13 @@ ROWS = {
     "block_dec_4096": Row("block_dec_4096", 7, 0, "DiT block, attention in parts, 4096 tokens"),
     "block_mha_8192": Row("block_mha_8192", 5, 0, "the same, 8192 tokens"),
     "block_dec_8192": Row("block_dec_8192", 5, 0, "the same, attention in parts"),
+    "attention_2048": Row("attention_2048", 15, 0, "dense attention, 12 heads of 128, 2048 tokens"),
+    "attention_4096": Row("attention_4096", 9, 0, "the same, 4096 tokens"),
+    "attention_8192": Row("attention_8192", 5, 0, "the same, 8192 tokens"),
+    "attention_16384": Row("attention_16384", 3, 0, "the same, 16384 tokens"),
+    "vsa_29120": Row("attention_1x29120", 5, 0, "one head, 20 x 28 x 52 tokens: our VSA at sparsity 0.9, theirs dense", "vsa_29120"),
+    "block_vsa_16384": Row("block_mha_16384", 3, 0, "DiT block, 16384 tokens: our VSA 0.9, theirs dense", "vsa_16384"),
+    "block_vsa_32760": Row("block_mha_32760", 3, 0, "DiT block, 21 x 30 x 52 tokens: the same", "vsa_32760"),
 }
 
 
@@ -122,7 +130,8 @@ class Lab:
     def sides(self, row, threads):
         """Starters of ours and, where it is there, theirs."""
         arguments = [self.model(row.model), str(threads)] + (["plain"] if row.nodes else [])
-        ours = lambda: Side([self.tool("tessera_bench_contestant"), *arguments])
+        policy = [HERE / "policies" / f"{row.policy}.yaml"] if row.policy else []
+        ours = lambda: Side([self.tool("tessera_bench_contestant"), *arguments, *policy])
         theirs = lambda: Side(["node", HERE / "onnxruntime.mjs", *arguments], {"PEER_DIR": str(self.peer)})
         return [ours] if self.peer_missing else [ours, theirs]
 
@@ -183,7 +192,7 @@ def measure_runs(lab, name, row, threads, turns):
             return statistics.median(answer["seconds"])
 
         seconds = in_turns(sides, turns, turn)
-        same = agree(checks[0]["outputs"], checks[1]["outputs"]) if len(sides) > 1 else None
+        same = agree(checks[0]["outputs"], checks[1]["outputs"]) if len(sides) > 1 and not row.policy else None
         return [report(name, threads, seconds, [rss[s] for s in sides], nodes=row.nodes, flops=checks[0]["flops"],
                        same=same)]
     finally:
@@ -253,6 +262,11 @@ def render(results, peak, form):
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines)
 
 
+def read_finished(path):
+    """Results of an earlier call, a line each."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="rows:\n" + "\n".join(f"  {n:16}{r.doc}" for n, r in ROWS.items()))
@@ -261,6 +275,8 @@ def main():
     parser.add_argument("--runs", type=int, default=0, help="turns of each side; 0: each row's own number")
     parser.add_argument("--format", choices=("table", "md", "json"), default="table")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build folder; models are kept there")
+    parser.add_argument("--resume", type=Path, metavar="FILE",
+                        help="keep finished rows there, and begin with those it has")
     arguments = parser.parse_args()
     names = arguments.rows.split(",")
     if unknown := [n for n in names if n not in ROWS]:
@@ -274,13 +290,20 @@ def main():
     peak_of = lambda t: float(subprocess.run([lab.tool("tessera_bench_peak"), str(t)], capture_output=True, text=True,
                                              check=True).stdout)
     peak = {t: peak_of(t) for t in threads}
-    results, failed = [], False
+    results, failed = read_finished(arguments.resume), False
+    finished = {(r["name"], r["threads"]) for r in results}
     for name in names:
         for t in threads:
+            if (name, t) in finished:
+                continue
             print(f"peers.py: {name}, {t} thread{'s' * (t > 1)}", file=sys.stderr)
             measure = measure_load if name == "load" else measure_runs
             try:
-                results += measure(lab, name, ROWS[name], t, arguments.runs or ROWS[name].turns)
+                measured = measure(lab, name, ROWS[name], t, arguments.runs or ROWS[name].turns)
+                results += [{"name": name, **r} for r in measured]
+                if arguments.resume:
+                    with arguments.resume.open("a") as file:
+                        file.writelines(json.dumps(r) + "\n" for r in results[-len(measured):])
             except Failed as error:
                 print(f"peers.py: {name}: {error}", file=sys.stderr)
                 failed = True
