@@ -194,7 +194,7 @@ def measure_runs(lab, name, row, threads, turns):
         seconds = in_turns(sides, turns, turn)
         same = agree(checks[0]["outputs"], checks[1]["outputs"]) if len(sides) > 1 and not row.policy else None
         return [report(name, threads, seconds, [rss[s] for s in sides], nodes=row.nodes, flops=checks[0]["flops"],
-                       same=same)]
+                       policy=row.policy, same=same)]
     finally:
         for side in sides:
             side.end()
@@ -245,7 +245,8 @@ def cells(result, peak):
         if seconds and result.get("nodes"):
             line.append(f"{seconds / result['nodes'] * 1e6:.3f} us/node")
         else:
-            line.append(speed(seconds) if seconds and result.get("flops") else "-")
+            other_work = side == "theirs" and result.get("policy")
+            line.append(speed(seconds) if seconds and result.get("flops") and not other_work else "-")
     line += [memory(result["ours_peak_rss_mb"]), memory(result["theirs_peak_rss_mb"]) if peer else "-"]
     line.append({True: "same", False: "DIFFERS", None: "-"}[result.get("same")])
     return line
