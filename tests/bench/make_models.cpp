@@ -2,6 +2,7 @@
 //   call            y = x + z on 16 elements: what one call costs
 //   chain1000       1000 of them in a row
 //   wide1000        1000 sums of one x with a constant each, and a Concat
+//   elementwise     12 sums and products of 4096 x 1536 elements with a row or a column each, in a chain
 //   two_chains      two chains of 12 products of 512 x 512 that share nothing
 //   big1g           114 products with weights of 1536 x 1536: 1.08 GB of external data, little work
 //   block_mha_4096  a block of a diffusion transformer on 4096 tokens, attention by MultiHeadAttention
@@ -39,6 +40,14 @@ void write_wide(ModelWriter& m) {
   m.output(m.node("Concat", sums, {{"axis", 0}}), {1000 * tiny});
 }
 
+// y = (x * row + column) * row + column ...; the last node sums over rows, so little leaves the model.
+void write_elementwise(ModelWriter& m) {
+  std::string y = m.input("x", {4096, 1536});
+  const std::string row = m.input("row", {1, 1536}), column = m.input("column", {4096, 1});
+  for (int i = 0; i < 6; ++i) y = m.node("Add", {m.node("Mul", {y, row}), column});
+  m.output(m.node("ReduceMax", {y}, {{"axes", std::vector<std::int64_t>{0}}}), {1, 1536});
+}
+
 // x [rows, size] times `count` square weights; the deviation keeps the products' size.
 void write_products(ModelWriter& m, const std::string& input, std::int64_t rows, std::int64_t size, int count) {
   std::string x = m.input(input, {rows, size});
@@ -62,6 +71,7 @@ const std::map<std::string, std::function<void(ModelWriter&)>> models = {
     {"call", [](ModelWriter& m) { write_chain(m, 1); }},
     {"chain1000", [](ModelWriter& m) { write_chain(m, 1000); }},
     {"wide1000", write_wide},
+    {"elementwise", write_elementwise},
     {"two_chains",
      [](ModelWriter& m) {
        write_products(m, "x", 512, 512, 12);

@@ -34,15 +34,17 @@ ROOT = HERE.parent.parent
 class Row:
     model: str
     turns: int
-    nodes: int  # above 0 in rows of tiny nodes: time per node is reported, and graphs run as they stand
+    nodes: int  # above 0 in rows of tiny nodes: time per node is reported
     doc: str
+    plain: bool = False  # the graph runs as it stands: no fusion, no folding
     policy: str = ""  # our side runs under it: policies/NAME.yaml
 
 
 ROWS = {
-    "call": Row("call", 31, 1, "one Add: what a call costs"),
-    "chain1000": Row("chain1000", 31, 1000, "1000 tiny nodes in a chain"),
-    "wide1000": Row("wide1000", 31, 1001, "1000 independent tiny nodes"),
+    "call": Row("call", 31, 1, "one Add: what a call costs", plain=True),
+    "chain1000": Row("chain1000", 31, 1000, "1000 tiny nodes in a chain", plain=True),
+    "wide1000": Row("wide1000", 31, 1001, "1000 independent tiny nodes", plain=True),
+    "elementwise": Row("elementwise", 31, 0, "12 elementwise nodes on 4096 x 1536, all passes on"),
     "two_chains": Row("two_chains", 21, 0, "two independent chains of 12 products of 512^3"),
     "load": Row("big1g", 7, 0, "1 GB of external weights"),
     "block_mha_4096": Row("block_mha_4096", 7, 0, "DiT block, MultiHeadAttention, 4096 tokens"),
@@ -53,9 +55,12 @@ ROWS = {
     "attention_4096": Row("attention_4096", 9, 0, "the same, 4096 tokens"),
     "attention_8192": Row("attention_8192", 5, 0, "the same, 8192 tokens"),
     "attention_16384": Row("attention_16384", 3, 0, "the same, 16384 tokens"),
-    "vsa_29120": Row("attention_1x29120", 5, 0, "one head, 20 x 28 x 52 tokens: our VSA at sparsity 0.9, theirs dense", "vsa_29120"),
-    "block_vsa_16384": Row("block_mha_16384", 3, 0, "DiT block, 16384 tokens: our VSA 0.9, theirs dense", "vsa_16384"),
-    "block_vsa_32760": Row("block_mha_32760", 3, 0, "DiT block, 21 x 30 x 52 tokens: the same", "vsa_32760"),
+    "vsa_29120": Row("attention_1x29120", 5, 0, "one head, 20 x 28 x 52 tokens: our VSA at sparsity 0.9, theirs dense",
+                     policy="vsa_29120"),
+    "block_vsa_16384": Row("block_mha_16384", 3, 0, "DiT block, 16384 tokens: our VSA 0.9, theirs dense",
+                           policy="vsa_16384"),
+    "block_vsa_32760": Row("block_mha_32760", 3, 0, "DiT block, 21 x 30 x 52 tokens: the same",
+                           policy="vsa_32760"),
 }
 
 
@@ -129,7 +134,7 @@ class Lab:
 
     def sides(self, row, threads):
         """Starters of ours and, where it is there, theirs."""
-        arguments = [self.model(row.model), str(threads)] + (["plain"] if row.nodes else [])
+        arguments = [self.model(row.model), str(threads)] + (["plain"] if row.plain else [])
         policy = [HERE / "policies" / f"{row.policy}.yaml"] if row.policy else []
         ours = lambda: Side([self.tool("tessera_bench_contestant"), *arguments, *policy])
         theirs = lambda: Side(["node", HERE / "onnxruntime.mjs", *arguments], {"PEER_DIR": str(self.peer)})
