@@ -248,13 +248,30 @@ using Bf16Pair = std::uint32_t;
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
-// kLanes<float> numbers of a and of b, side by side.
-[[gnu::always_inline]] inline Vec<Bf16Pair> interleave(const bf16* a, const bf16* b) {
-  return ((Vec<Bf16Pair>)load_as<float>(a) >> 16) | (Vec<Bf16Pair>)load_as<float>(b);
+namespace detail {
+
+// Elements 0, n, 1, n + 1, ... of a and b together, from a's element `first` on.
+template <int first, int... i>
+[[gnu::always_inline]] inline Vec<std::uint16_t> zip(Vec<std::uint16_t> a, Vec<std::uint16_t> b,
+                                                     std::integer_sequence<int, i...>) {
+  constexpr int n = sizeof...(i);
+  return __builtin_shufflevector(a, b, (i % 2 * n + first + i / 2)...);
 }
 
-// The same, rounded to nearest, ties away from zero. NaN stays NaN where its lower half is 0, as that of a product of
-// bf16 is.
+}  // namespace detail
+
+// kLanes<bf16> numbers of a and of b, side by side.
+[[gnu::always_inline]] inline void store_interleaved(const bf16* a, const bf16* b, bf16* pairs) {
+  using Half = Vec<std::uint16_t>;
+  constexpr int n = kLanes<bf16>;
+  constexpr std::make_integer_sequence<int, n> all{};
+  const Half x = (Half)load_pairs(a), y = (Half)load_pairs(b);
+  store_pairs(pairs, (Vec<Bf16Pair>)detail::zip<0>(x, y, all));
+  store_pairs(pairs + n, (Vec<Bf16Pair>)detail::zip<n / 2>(x, y, all));
+}
+
+// (a[i], b[i]) rounded to nearest, ties away from zero. NaN stays NaN where its lower half is 0, as that of a product
+// of bf16 is.
 [[gnu::always_inline]] inline Vec<Bf16Pair> rounded_pairs(Vec<float> a, Vec<float> b) {
   return (((Vec<Bf16Pair>)a + 0x8000u) >> 16) | (((Vec<Bf16Pair>)b + 0x8000u) & 0xffff0000u);
 }
@@ -275,7 +292,7 @@ template <int R, int V, class Start, class X, class Out>
 #if defined(__AVX512F__)
 [[gnu::target("avx512bf16")]]
 #endif
-void multiply_pairs(Start&& start, X&& x, const bf16* panel, std::ptrdiff_t stride, std::int64_t steps, Out&& out) {
+void multiply_pairs(Start start, X x, const bf16* panel, std::ptrdiff_t stride, std::int64_t steps, Out out) {
   Vec<float> sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {

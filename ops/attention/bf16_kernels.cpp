@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/attention/panel.h"
+
 namespace tessera::attention {
 namespace {
 
@@ -9,28 +11,28 @@ using simd::kLanes;
 using simd::Vec;
 
 constexpr int kPanelStride = 2 * kBlockLanes<float>;
-// Rows of K may lie a page apart, where the hardware does not run ahead: ask for those of the next tile.
+// Rows of K and V may lie a page apart, where the hardware does not run ahead: ask for those of the next tile.
 constexpr std::int64_t kPrefetchRows = 128;
 
 template <int R, int V>
 void scores_block(Rows<const bf16> keys, const bf16* queries, std::int64_t pairs, float factor, Rows<float> s) {
   simd::multiply_pairs<R, V>(
       [](int, int) { return Vec<float>{}; },
-      [&](int r, std::int64_t step) {
+      [=](int r, std::int64_t step) {
         if (r == 0) __builtin_prefetch(keys.row(step % R + kPrefetchRows) + 2 * step, 0, 2);
         return keys.row(r) + 2 * step;
       },
       queries, kPanelStride, pairs,
-      [&](int r, int v, Vec<float> sum) { simd::store<float>(s.row(r) + v * kLanes<float>, sum * factor); });
+      [=](int r, int v, Vec<float> sum) { simd::store<float>(s.row(r) + v * kLanes<float>, sum * factor); });
 }
 
 template <int R, int V>
 void accumulate_block(const bf16* values, std::int64_t stride, const bf16* p, std::int64_t pairs, const float* alpha,
                       Rows<float> acc) {
   simd::multiply_pairs<R, V>(
-      [&](int r, int v) { return simd::load(acc.row(r) + v * kLanes<float>) * simd::load(alpha + v * kLanes<float>); },
-      [&](int r, std::int64_t step) { return values + step * stride + 2 * r; }, p, kPanelStride, pairs,
-      [&](int r, int v, Vec<float> sum) { simd::store<float>(acc.row(r) + v * kLanes<float>, sum); });
+      [=](int r, int v) { return simd::load(acc.row(r) + v * kLanes<float>) * simd::load(alpha + v * kLanes<float>); },
+      [=](int r, std::int64_t step) { return values + step * stride + 2 * r; }, p, kPanelStride, pairs,
+      [=](int r, int v, Vec<float> sum) { simd::store<float>(acc.row(r) + v * kLanes<float>, sum); });
 }
 
 }  // namespace
@@ -65,12 +67,13 @@ void pack_probabilities(const float* p, int key_count, int vectors, bf16* panel)
 }
 
 void pack_value_pairs(Rows<const bf16> values, int key_count, std::int64_t dim, bf16* pairs) {
-  constexpr int lanes = kLanes<float>;
+  constexpr int lanes = kLanes<bf16>;
   for (int j = 0; j < key_count; j += 2, pairs += 2 * dim) {
     const bf16 *a = values.row(j), *b = j + 1 < key_count ? values.row(j + 1) : nullptr;
+    prefetch_row(values.row(j + kPrefetchRows), dim);
+    prefetch_row(values.row(j + kPrefetchRows + 1), dim);
     std::int64_t c = 0;
-    for (; b != nullptr && c + lanes <= dim; c += lanes)
-      simd::store_pairs(pairs + 2 * c, simd::interleave(a + c, b + c));
+    for (; b != nullptr && c + lanes <= dim; c += lanes) simd::store_interleaved(a + c, b + c, pairs + 2 * c);
     for (; c < dim; ++c) {
       pairs[2 * c] = a[c];
       pairs[2 * c + 1] = b != nullptr ? b[c] : bf16{};
