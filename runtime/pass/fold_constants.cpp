@@ -6,7 +6,8 @@ namespace {
 
 // What may be folded. All shape arithmetic is far below the first limit. Above it, only what does not grow (Cast or
 // Transpose of a weight) is kept in memory once instead of computed in every run, up to the second: folding must not
-// turn a small file into a large process, nor opening into a long computation. Views cost nothing at any size.
+// turn a small file into a large process, nor opening into a long computation. Views cost nothing at any size, and a
+// weight that is cast to a narrower type (bf16 by a policy) takes less memory than the one it replaces.
 constexpr std::size_t small = std::size_t{1} << 20, large = std::size_t{16} << 20;
 
 class Fold {
@@ -53,7 +54,8 @@ class Fold {
     }
     // The results of a late operator (NonZero, ...) grow with its inputs.
     if (n.op->late) return read <= small;
-    return written <= small || n.op->view || (written <= read && written <= large);
+    const bool narrower = n.op->name == "Cast" && n.op->domain.empty() && written < read;
+    return written <= small || n.op->view || narrower || (written <= read && written <= large);
   }
 
   void evaluate_node(NodeId id) {

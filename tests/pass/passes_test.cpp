@@ -55,6 +55,17 @@ TEST(FoldConstants, computes_shape_arithmetic_of_values_that_are_not_constant) {
   EXPECT_EQ(*g.at(g.outputs[0].value).shape, (Shape{5, 12}));
 }
 
+TEST(FoldConstants, casts_weights_of_any_size_to_narrower_types_only) {
+  SmallGraph e;
+  const auto weight = [&](DType t) { return e.build.constant(Tensor::zeros(t, {5, 1024, 1024})); };
+  const auto cast = [&](ValueId v, DType to) { return e.node("Cast", {v}, {{"to", static_cast<std::int64_t>(to)}}); };
+  e.output("narrower", cast(weight(DType::f32), DType::bf16));
+  e.output("wider", cast(weight(DType::bf16), DType::f32));
+  EXPECT_TRUE(apply(fold_constants_pass, e.g));
+  EXPECT_TRUE(e.g.is_constant(e.g.outputs[0].value));
+  EXPECT_FALSE(e.g.is_constant(e.g.outputs[1].value));
+}
+
 TEST(FoldConstants, does_not_turn_a_small_file_into_a_large_process) {
   SmallGraph e;
   e.output("small", e.node("Expand", {e.constant("1"), e.build.ints({256, 1024})}));
