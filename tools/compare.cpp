@@ -31,13 +31,15 @@ struct CompareFlags {
   ReportFlags report;
 };
 
-// The times of every node; the first of several runs warms up and does not count.
+// The times of all nodes of a name, run by run; the first of several runs warms up and does not count.
 class NodeTimes final : public Observer {
  public:
   explicit NodeTimes(int runs) : runs_(runs) {}
   void step(const StepEvent& event) override {
     if (run_ == 0 && runs_ > 1) return;
-    nodes_[std::string(event.node)].push_back(static_cast<double>(event.end_ns - event.begin_ns) * 1e-9);
+    auto& runs = nodes_[std::string(event.node)];
+    runs.resize(static_cast<std::size_t>(runs_ > 1 ? run_ : run_ + 1));
+    runs.back() += static_cast<double>(event.end_ns - event.begin_ns) * 1e-9;
   }
   void next_run() { ++run_; }
   double of(const std::string& node) const { return median(nodes_.at(node)); }
@@ -45,7 +47,8 @@ class NodeTimes final : public Observer {
   double of_model(const std::string& prefix) const {
     double sum = 0;
     for (const auto& [name, seconds] : nodes_) {
-      const bool reference = !name.starts_with("policy ") && !name.starts_with("ISOLATED/");
+      const bool reference =
+          !name.starts_with("policy ") && !name.starts_with("ISOLATED/") && !name.starts_with("MEASURE/");
       if (prefix.empty() ? reference : name.starts_with(prefix)) sum += median(seconds);
     }
     return sum;
@@ -74,8 +77,9 @@ double mean(const Tensor& t) {
 CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Graph& graph, const NodeTimes& times,
                       const NamedTensors& values) {
   CompareReport report{f.model, f.session.threads, std::max(1, f.repeat - 1), joint.outputs, times.of_model(""), 0, {}};
-  std::map<std::string, const Node*> nodes;
-  for (const auto& n : graph.nodes) nodes.emplace(n.name, &n);
+  std::map<std::string, const Node*> attentions;  // casts around a site have its name
+  for (const auto& n : graph.nodes)
+    if (n.op->domain == "tessera.attention") attentions.emplace(n.name, &n);
   for (const auto& n : joint.site_nodes) report.dense_attention_seconds += times.of(n);
   for (std::size_t p = 0; p < joint.policies.size(); ++p) {
     const ComparedPolicy& policy = joint.policies[p];
@@ -87,7 +91,9 @@ CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Grap
       const ComparedSite& names = policy.sites[s];
       ComparedSiteReport& row = to.sites.emplace_back();
       row.name = site.name;
-      row.method = nodes.at(names.node)->op->name;
+      const Node& node = *attentions.at(names.node);
+      row.method = node.op->name;
+      row.precision = name(graph.at(node.in[0]).dtype);
       row.isolated = difference(values.at(names.isolated));
       row.cumulative = difference(values.at(names.cumulative));
       row.density = mean(values.at(names.density));

@@ -1,6 +1,7 @@
 #include "runtime/policy/comparison.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <unordered_map>
 
@@ -116,8 +117,44 @@ class Joining {
     }
   }
 
-  // What value v of a policy's graph would be if all before its site were the reference's: the value of the same name,
-  // or, where the policy put nodes before the site (casts), those nodes on such values.
+  // The operands of a policy's site if all before it were the reference's: the reference's own, rounded where the
+  // policy's are. What the reference's site does not have in that place is computed from its values.
+  std::vector<ValueId> isolated_operands(Copy& copy, const Node& site, const Node& dense, const std::string& name) {
+    std::map<ValueId, ValueId> rounded;  // a packed QKV tensor is given three times
+    std::vector<ValueId> in;
+    for (std::size_t i = 0; i < site.in.size(); ++i) {
+      if (!same_place(copy, site, dense, i)) {
+        in.push_back(isolated_value(copy, site.in[i]));
+        continue;
+      }
+      in.push_back(value(reference_, dense.in[i]));
+      const DType given = copy.from->at(site.in[i]).dtype;
+      if (build_.dtype(in.back()) == given) continue;
+      const auto [at, fresh] = rounded.try_emplace(in.back(), ValueId::none);
+      if (fresh) {
+        build_.name_nodes(name);
+        at->second = build_.node("Cast", {in.back()}, {{"to", static_cast<std::int64_t>(given)}});
+      }
+      in.back() = at->second;
+    }
+    return in;
+  }
+
+  // Whether operand i of both sites lies in the same way in a tensor of the same shape.
+  bool same_place(const Copy& copy, const Node& site, const Node& dense, std::size_t i) const {
+    static constexpr std::array<const char*, 3> views{"q_view", "k_view", "v_view"};
+    if (i >= dense.in.size() || site.in[i] == ValueId::none || dense.in[i] == ValueId::none) return false;
+    const auto view = [&](const Node& n) {
+      const AttributeReader attr(n.op->attributes, n.attributes);
+      const bool given = i < views.size() && attr.has(views[i]);
+      const auto numbers = given ? attr.integers(views[i]) : std::span<const std::int64_t>{};
+      return std::vector<std::int64_t>(numbers.begin(), numbers.end());
+    };
+    return copy.from->at(site.in[i]).shape == reference_.from->at(dense.in[i]).shape && view(site) == view(dense);
+  }
+
+  // What value v of a policy's graph would be then: the value of the same name, or, where the reference has none, the
+  // nodes that compute it on such values.
   ValueId isolated_value(Copy& copy, ValueId v) {
     if (v == ValueId::none || copy.from->is_constant(v)) return value(copy, v);
     const Value& wanted = copy.from->at(v);
@@ -158,9 +195,8 @@ class Joining {
                        "ISOLATED/" + copy.prefix + node.name,
                        copy.prefix + node.name};
     const ValueId y = value(reference_, dense.out[to::y]), lse = build_.output_of(last_site_, to::lse);
-    build_.name_nodes(at);
-    std::vector<ValueId> in;
-    for (const ValueId v : node.in) in.push_back(isolated_value(copy, v));
+    std::vector<ValueId> in = isolated_operands(copy, node, dense, names.node);
+    build_.name_nodes("MEASURE/" + at);
     const auto isolated = add(node, names.node, std::move(in), {to::y, to::lse, to::density});
     measured(names.isolated, error(isolated[to::y], y));
     measured(names.density, isolated[to::density]);
@@ -188,7 +224,7 @@ class Joining {
     for (std::size_t o = 0; o < reference_.from->outputs.size(); ++o) {
       const auto& output = reference_.from->outputs[o];
       if (!dtypes::floats.has(reference_.from->at(output.value).dtype)) continue;
-      build_.name_nodes(copy.prefix + output.name);
+      build_.name_nodes("MEASURE/" + copy.prefix + output.name);
       const ValueId sums = error(value(copy, copy.from->outputs.at(o).value), value(reference_, output.value));
       result_.policies[p].outputs.push_back(measured(copy.prefix + output.name + "/error", sums));
       if (p == 0) result_.outputs.push_back(output.name);

@@ -4,7 +4,8 @@
 // stand layer by layer, copy beside copy, so that run in order, the memory needed does not grow with depth.
 //
 // At each site a policy's attention runs twice: in its own copy (cumulative: what went before is in its inputs), and as
-// node "ISOLATED/NAME" on the reference's inputs.
+// node "ISOLATED/NAME" on the reference's inputs. Nodes that only measure have names that begin with "MEASURE/"; casts
+// that a policy puts around a site have the site's name.
 #include <span>
 #include <string>
 #include <vector>

@@ -51,11 +51,11 @@ Table summary(const CompareReport& r) {
 }
 
 Table sites(const ComparedPolicyReport& p) {
-  Table table{{"site", "method", "density", "mass kept", "error alone", "max", "cosine", "error so far", "FLOP", "time",
-               "speed-up", "by FLOPs"},
+  Table table{{"site", "method", "precision", "density", "mass kept", "error alone", "max", "cosine", "error so far",
+               "FLOP", "time", "speed-up", "by FLOPs"},
               {}};
   for (const auto& s : p.sites)
-    table.rows.push_back({s.name, s.method, share(s.density), share(s.mass), error(s.isolated.relative),
+    table.rows.push_back({s.name, s.method, s.precision, share(s.density), share(s.mass), error(s.isolated.relative),
                           error(s.isolated.greatest), fmt::format("{:.6f}", s.isolated.cosine),
                           error(s.cumulative.relative), readable_count(s.flops), readable_time(s.seconds),
                           times(s.speedup()), times(s.predicted())});
@@ -97,6 +97,7 @@ Json compare_json(const CompareReport& r) {
     for (const auto& s : p.sites)
       list.push_back({{"site", s.name},
                       {"method", s.method},
+                      {"precision", s.precision},
                       {"density", s.density},
                       {"mass", s.mass},
                       {"isolated", json_of(s.isolated)},

@@ -17,7 +17,7 @@ struct Difference {
 };
 
 struct ComparedSiteReport {
-  std::string name, method;
+  std::string name, method, precision;  // precision: the type of its operands
   Difference isolated, cumulative;
   double density = 1;  // pairs computed by all pairs, over batch and heads
   double mass = 1;     // dense attention mass on the keys that were kept
