@@ -51,6 +51,40 @@ TEST(Compare, reports_each_site_under_each_policy) {
   EXPECT_EQ(report["policies"][3]["sites"][0]["method"], "by_head");
 }
 
+TEST(Compare, reports_what_rounding_to_bf16_costs) {
+  const Json report = compared({"bf16"})["policies"][0];
+  for (const auto& site : report["sites"]) {
+    EXPECT_EQ(site["method"], "dense");
+    EXPECT_EQ(site["precision"], "bf16");
+    EXPECT_NEAR(site["isolated"]["relative_l2"].get<double>(), 0.002, 0.001);
+    EXPECT_GT(site["cumulative"]["relative_l2"], site["isolated"]["relative_l2"]) << "products before it are rounded";
+    EXPECT_NEAR(site["mass"].get<double>(), 1, 1e-2);
+  }
+  EXPECT_NEAR(report["outputs"]["velocity"]["relative_l2"].get<double>(), 0.004, 0.003);
+  const Ran r = tessera_cli({"explain", model, "--policy", policy("bf16")});
+  for (const char* part : {"dense     1.000   101 M     1.000  bf16", "blocks.1.ffn.ffn.2", "23 matrix products"})
+    EXPECT_THAT(r.out, HasSubstr(part));
+}
+
+// Rules for matrix products change no attention: its error on the reference's inputs is 0, also where it reads a
+// product directly.
+TEST(Compare, reports_what_linear_rules_cost) {
+  const ScratchFolder folder;
+  folder.write("linear.yaml", "version: 1\nlinear: [{match: {name: '*.self_attn.*'}, precision: bf16}]\n");
+  const Ran r =
+      tessera_cli({"compare", model, "--inputs", inputs, "--policy", folder / "linear.yaml", "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json report = Json::parse(r.out)["policies"][0];
+  for (const auto& site : report["sites"]) {
+    EXPECT_EQ(site["precision"], "f32");
+    EXPECT_EQ(site["isolated"]["relative_l2"], 0) << site["site"];
+    EXPECT_GT(site["cumulative"]["relative_l2"], 1e-4);
+    EXPECT_LT(site["cumulative"]["relative_l2"], 1e-2);
+  }
+  EXPECT_GT(report["outputs"]["velocity"]["relative_l2"], 1e-4);
+  EXPECT_LT(report["outputs"]["velocity"]["relative_l2"], 1e-2);
+}
+
 TEST(Compare, writes_tables_and_a_plot) {
   const ScratchFolder folder;
   const Ran r =
