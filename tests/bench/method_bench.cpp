@@ -1,82 +1,152 @@
-// Attention methods whole, selection and gate included, beside dense attention of the same operands: 8192 tokens of a
-// grid 8 x 32 x 32 in tiles of 4 x 4 x 4. "selection" is the time of choosing relative to that of the kernel that
-// follows; "efficiency" is the rate of computed pairs relative to dense attention. Measured in turns, so that all see
-// the same machine. Needs the plugins beside the binary.
+// Attention methods whole, selection and gate included, beside dense attention of the same operands, [1, tokens, heads,
+// 128] in float32. "selection" is the time of choosing relative to that of the kernel that follows, "fine" and "ratio"
+// that of the kernel and of everything relative to dense attention, "gain" the inverse of "ratio". Measured in turns,
+// so that all see the same machine. Needs the plugins beside the binary.
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <random>
 
 #include "ops/attention/run_method.h"
+#include "runtime/exec/workers.h"
 #include "runtime/session/plugin_host.h"
+#include "tests/bench/in_turns.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::int64_t tokens = 8192, heads = 12, dim = 128;
-constexpr AttentionShape shape{1, heads, heads, tokens, tokens, dim, dim};
-constexpr double scale = 0.08838834764831845;  // 1 / sqrt(128)
+constexpr std::int64_t dim = 128;
+constexpr double scale = 0.08838834764831845;  // 1 / sqrt(dim)
 
-std::vector<float> random(unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<std::size_t>(heads * tokens * dim));
-  std::generate(x.begin(), x.end(), [&] { return normal(engine); });
-  return x;
-}
+struct Case {
+  const char* plugin;
+  Attributes parameters;
+  std::vector<std::int64_t> grid;
+  std::int64_t heads = 12;
+  int threads = 1;
+  bool gated = false, backward = false;
+};
 
-template <class F>
-double seconds(F&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+struct Operands {
+  Tensor q, k, v, gate, y, dy, dq, dk, dv, dgate, lse;
+  MethodTensors tensors;  // without the gate
 
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + std::ssize(x) / 2, x.end());
-  return x[x.size() / 2];
-}
-
-void method(benchmark::State& state, const std::string& plugin, const Attributes& parameters, bool gated) {
-  const AttentionMethod& m = *load_plugin(plugin).methods.at(0);
-  const std::vector<std::int64_t> grid{8, 32, 32};
-  const PlannedMethod planned(m, shape, scale, grid, parameters), all(*find_method("dense"), shape, scale, {}, {});
-  const auto q = random(1), k = random(2), v = random(3), gate = random(4);
-  std::vector<float> y(q.size()), lse(static_cast<std::size_t>(heads * tokens));
-  const auto view = [](auto* x) { return AttentionView<std::remove_pointer_t<decltype(x)>>{x, 0, dim, heads * dim}; };
-  const auto in = [&](const std::vector<float>& x) { return view(static_cast<const void*>(x.data())); };
-  MethodTensors t;
-  t.dtype = DType::f32, t.q = in(q), t.k = in(k), t.v = in(v);
-  t.y = view(static_cast<void*>(y.data())), t.lse = lse.data();
-  MethodTensors with_gate = t;
-  if (gated) with_gate.gate = in(gate);
-
-  Selection selection = select(planned, t);
-  std::vector<double> dense, choosing, fine, whole;
-  for (auto _ : state) {
-    dense.push_back(seconds([&] { run_forward(all, t, nullptr); }));
-    choosing.push_back(seconds([&] { selection = select(planned, t); }));
-    fine.push_back(seconds([&] { run_forward(planned, t, &selection); }));
-    whole.push_back(choosing.back() + seconds([&] { run_forward(planned, with_gate, &selection); }));
-    state.SetIterationTime(whole.back());
+  Operands(std::int64_t tokens, std::int64_t heads) : lse(Tensor::zeros(DType::f32, {heads, tokens})) {
+    std::mt19937 engine(5);
+    std::uniform_real_distribution<float> uniform(-1.7f, 1.7f);
+    for (auto* x : {&q, &k, &v, &gate, &y, &dy, &dq, &dk, &dv, &dgate}) {
+      *x = Tensor::zeros(DType::f32, {1, tokens, heads, dim});
+      for (float& e : x->write<float>()) e = uniform(engine);
+    }
+    tensors.dtype = DType::f32, tensors.lse = lse.raw();
+    tensors.q = in(q), tensors.k = in(k), tensors.v = in(v), tensors.dy = in(dy);
+    tensors.y = out(y), tensors.dq = out(dq), tensors.dk = out(dk), tensors.dv = out(dv);
   }
+  MethodTensors gated() {
+    MethodTensors t = tensors;
+    t.gate = in(gate), t.dgate = out(dgate);
+    return t;
+  }
+  static AttentionView<const void> in(const Tensor& x) { return {x.raw(), 0, dim, x.shape()[2] * dim}; }
+  static AttentionView<void> out(Tensor& x) { return {x.raw(), 0, dim, x.shape()[2] * dim}; }
+};
+
+void method(benchmark::State& state, const Case& c) {
+  const std::int64_t tokens = c.grid[0] * c.grid[1] * c.grid[2];
+  const AttentionShape shape{1, c.heads, c.heads, tokens, tokens, dim, dim};
+  const AttentionMethod* m = find_method(c.plugin);
+  if (m == nullptr) m = load_plugin(c.plugin).methods.at(0);
+  const PlannedMethod planned(*m, shape, scale, c.grid, c.parameters), all(*find_method("dense"), shape, scale, {}, {});
+  Operands operands(tokens, c.heads);
+  const MethodTensors plain = operands.tensors, full = c.gated ? operands.gated() : plain;
+  const auto run = [&](const PlannedMethod& method, const MethodTensors& t, const Selection* selection) {
+    run_forward(method, t, selection);
+    if (c.backward) run_backward(method, t, selection);
+  };
+  Selection selection;
+  std::vector<double> dense, choosing, fine, whole;
+  Workers(c.threads).run([&] {
+    for (auto _ : state) {
+      choosing.push_back(seconds([&] { selection = select(planned, plain); }));
+      fine.push_back(seconds([&] { run(planned, plain, &selection); }));
+      whole.push_back(choosing.back() + (c.gated ? seconds([&] { run(planned, full, &selection); }) : fine.back()));
+      dense.push_back(seconds([&] { run(all, plain, nullptr); }));
+      state.SetIterationTime(whole.back());
+    }
+  });
   const auto kept = densities(planned, &selection);
   const double density = std::accumulate(kept.begin(), kept.end(), 0.0) / static_cast<double>(kept.size());
   state.counters["dense_ms"] = median(dense) * 1e3;
-  state.counters["fine_ms"] = median(fine) * 1e3;
-  state.counters["selection"] = median(choosing) / median(fine);
   state.counters["density"] = density;
-  state.counters["efficiency"] = density * median(dense) / median(whole);
+  state.counters["selection"] = median_ratio(choosing, fine);
+  state.counters["fine"] = median_ratio(fine, dense);
+  state.counters["ratio"] = median_ratio(whole, dense);
+  state.counters["gain"] = 1 / median_ratio(whole, dense);
+  state.counters["efficiency"] = density / median_ratio(whole, dense);
 }
 
-void vsa(benchmark::State& state) { method(state, "vsa", {{"sparsity", 0.875f}}, false); }
-void vsa_with_gate(benchmark::State& state) { method(state, "vsa", {{"sparsity", 0.875f}}, true); }
-void bsa(benchmark::State& state) { method(state, "bsa", {{"kv_keep", 0.25f}}, false); }
-BENCHMARK(vsa)->Iterations(5)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(vsa_with_gate)->Iterations(5)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(bsa)->Iterations(5)->UseManualTime()->Unit(benchmark::kMillisecond);
+// 8192 tokens.
+void vsa(benchmark::State& state) {
+  method(state, {.plugin = "vsa",
+                 .parameters = {{"sparsity", 0.9f}},
+                 .grid = {8, 32, 32},
+                 .threads = static_cast<int>(state.range(0)),
+                 .gated = state.range(1) != 0,
+                 .backward = state.range(2) != 0});
+}
+BENCHMARK(vsa)
+    ->ArgNames({"threads", "gated", "backward"})
+    ->ArgsProduct({{1, 2}, {0, 1}, {0, 1}})
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+void bsa(benchmark::State& state) {
+  method(state, {.plugin = "bsa",
+                 .parameters = {{"keep_queries", 0.5f}, {"kv_keep", 0.1f}, {"kv_rule", std::string("topk")}},
+                 .grid = {8, 32, 32},
+                 .threads = static_cast<int>(state.range(0)),
+                 .backward = state.range(1) != 0});
+}
+BENCHMARK(bsa)
+    ->ArgNames({"threads", "backward"})
+    ->ArgsProduct({{1, 2}, {0, 1}})
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// A grid that tiles do not divide, as a video of 81 frames at 480 x 832 has it: 32,760 tokens.
+void vsa_ragged(benchmark::State& state) {
+  method(state, {.plugin = "vsa",
+                 .parameters = {{"sparsity", 0.9f}},
+                 .grid = {21, 30, 52},
+                 .heads = state.range(1),
+                 .threads = static_cast<int>(state.range(0)),
+                 .gated = true});
+}
+BENCHMARK(vsa_ragged)
+    ->ArgNames({"threads", "heads"})
+    ->ArgsProduct({{1, 2}, {1, 3}})
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// 76,800 tokens, forward and backward, one head: about a minute, most of it dense attention.
+void bsa_long(benchmark::State& state) {
+  method(state, {.plugin = "bsa",
+                 .parameters = {{"keep_queries", 0.5f}, {"kv_keep", 0.1f}, {"kv_rule", std::string("topk")}},
+                 .grid = {20, 48, 80},
+                 .heads = 1,
+                 .threads = static_cast<int>(state.range(0)),
+                 .backward = true});
+}
+BENCHMARK(bsa_long)
+    ->ArgNames({"threads"})
+    ->Arg(1)
+    ->Arg(2)
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace tessera
