@@ -40,6 +40,8 @@ struct FewQueries {
     for (int i = 0; i < block.count; ++i) {
       C s[kGroupKeys];
       for (int j = 0; j < count; j += lanes) {
+        for (int u = j; u < j + lanes; ++u)  // memory is never to wait for the softmax
+          prefetch_row(v + u * problem.v.row_stride, problem.shape.v_dim);
         const V x = dots(q + i * problem.shape.qk_dim, k + j * problem.k.row_stride, std::min(lanes, count - j));
         simd::store<C>(s + j,
                        problem.cap != C(0) ? simd::tanh<C>(x * problem.factor) * problem.cap : x * problem.factor);
@@ -48,7 +50,7 @@ struct FewQueries {
       mask(s, i, key0, count);
       if (std::all_of(s, s + count, [](C x) { return x == hidden; })) continue;
       const C alpha = exponentiate(s, i);
-      add_values(s, count, v, alpha, acc + i * problem.shape.v_dim);
+      add_values(s, count, v, alpha, acc + i * problem.shape.v_dim, k + kGroupKeys * problem.k.row_stride);
     }
   }
 
@@ -107,13 +109,13 @@ struct FewQueries {
     return alpha;
   }
 
-  // to = to alpha + sum_j p_j v_j
-  void add_values(const C* p, int count, const T* v, C alpha, C* to) const {
+  // to = to alpha + sum_j p_j v_j; `next`: the keys that follow, asked for meanwhile.
+  void add_values(const C* p, int count, const T* v, C alpha, C* to, const T* next) const {
     const std::int64_t dim = problem.shape.v_dim;
     std::int64_t c = 0;
-    for (; c + 8 * lanes <= dim; c += 8 * lanes) add_columns<8>(p, count, v + c, alpha, to + c);
-    for (; c + 4 * lanes <= dim; c += 4 * lanes) add_columns<4>(p, count, v + c, alpha, to + c);
-    for (; c + lanes <= dim; c += lanes) add_columns<1>(p, count, v + c, alpha, to + c);
+    for (; c + 8 * lanes <= dim; c += 8 * lanes) add_columns<8>(p, count, v + c, alpha, to + c, next + c);
+    for (; c + 4 * lanes <= dim; c += 4 * lanes) add_columns<4>(p, count, v + c, alpha, to + c, next + c);
+    for (; c + lanes <= dim; c += lanes) add_columns<1>(p, count, v + c, alpha, to + c, next + c);
     for (; c < dim; ++c) {
       C sum = to[c] * alpha;
       for (int j = 0; j < count; ++j) sum += p[j] * static_cast<C>(v[j * problem.v.row_stride + c]);
@@ -121,11 +123,12 @@ struct FewQueries {
     }
   }
   template <int vectors>
-  void add_columns(const C* p, int count, const T* v, C alpha, C* to) const {
+  void add_columns(const C* p, int count, const T* v, C alpha, C* to, const T* next) const {
     V sum[vectors];
 #pragma GCC unroll 8
     for (int u = 0; u < vectors; ++u) sum[u] = simd::load(to + u * lanes) * alpha;
     for (int j = 0; j < count; ++j, v += problem.v.row_stride) {
+      prefetch_row(next + j * problem.k.row_stride, vectors * lanes);
       const V x = simd::broadcast(p[j]);
 #pragma GCC unroll 8
       for (int u = 0; u < vectors; ++u) sum[u] = simd::multiply_add<C>(x, simd::load_as<C>(v + u * lanes), sum[u]);
