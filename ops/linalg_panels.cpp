@@ -1,7 +1,7 @@
 // Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 2008, without packing A:
 // broadcasts read its rows where they lie. A task owns rows x columns of C. Per chunk of k it packs its part of B into
 // panels [k x 48]; a tile of 8 x 48 of C is summed in 24 registers along the whole chunk, one panel streaming from L2
-// past 96 rows of A before the next.
+// past 128 rows of A before the next.
 //
 // Measured on one thread of a Zen 5 (peak 258 GFLOP/s; dnnl_sgemm 234): 246 with B packed beforehand; 8 x 48 against
 // 12 x 32 and 14 x 32: 246, 242, 239. Chunks of 1536 against 768 and 384: 246, 241, 234: each chunk reads and writes
@@ -21,7 +21,7 @@ using simd::Vec;
 
 constexpr int lanes = simd::kLanes<float>;
 constexpr int tile_rows = 8, tile_vectors = 3, tile_columns = tile_vectors * lanes;
-constexpr std::int64_t chunk_depth = 1536, block_rows = 96, task_columns = 8 * tile_columns, task_rows = 2048;
+constexpr std::int64_t chunk_depth = 1536, block_rows = 128, task_columns = 8 * tile_columns, task_rows = 2048;
 
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
