@@ -7,7 +7,7 @@ namespace tessera {
 extern const PassDef remove_dead_pass, fold_constants_pass, inline_branch_pass, drop_identity_pass,
     merge_constants_pass, merge_duplicates_pass;
 extern const PassDef fuse_layer_normalization_pass, fuse_rms_normalization_pass, fuse_modulation_pass, fuse_gelu_pass,
-    fuse_silu_pass, fuse_rotary_embedding_pass, fuse_elementwise_pass;
+    fuse_silu_pass, fuse_rotary_embedding_pass, fuse_bias_pass, fuse_elementwise_pass;
 
 // Names of values that must survive a pass because somebody will ask for them.
 using Keep = std::set<std::string, std::less<>>;

@@ -54,6 +54,7 @@ std::span<const PassDef* const> fuse_passes() {
                                           &fuse_gelu_pass,
                                           &fuse_silu_pass,
                                           &fuse_rotary_embedding_pass,
+                                          &fuse_bias_pass,
                                           &fuse_elementwise_pass};
   return passes;
 }

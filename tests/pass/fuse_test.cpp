@@ -249,5 +249,55 @@ TEST(FuseSilu, says_who_reads_the_sigmoid) {
   EXPECT_THAT(misses[0].reason, HasSubstr(c.e.g.at(s).name));
 }
 
+TEST(FuseBias, becomes_the_addend_of_a_gemm) {
+  for (const Shape& row : {Shape{7}, Shape{1, 7}, Shape{1, 1, 7}})
+    for (const bool first : {false, true}) {
+      Chain c;
+      const auto x = c.e.input("x", {2, 3, 5}), w = c.e.input("w", {5, 7}), b = c.e.input("b", row);
+      const auto product = c.node("MatMul", {x, w});
+      c.e.output("y", c.node("Add", {first ? b : product, first ? product : b}));
+      expect_same_after(fuse_bias_pass, c.e.g);
+      EXPECT_EQ(ops(c.e.g).back(), "Reshape");
+      EXPECT_THAT(ops(c.e.g), testing::Contains("Gemm").Times(1));
+      EXPECT_THAT(ops(c.e.g), testing::Not(testing::Contains(testing::AnyOf("Add", "MatMul"))));
+    }
+}
+
+TEST(FuseBias, joins_a_gemm_that_has_none) {
+  Chain c;
+  const auto x = c.e.input("x", {5, 3}), w = c.e.input("w", {7, 5}), b = c.e.input("b", {7});
+  const auto y = c.node("Gemm", {x, w}, {{"transA", std::int64_t{1}}, {"transB", std::int64_t{1}}, {"alpha", 0.5f}});
+  c.e.output("y", c.node("Add", {y, b}));
+  expect_same_after(fuse_bias_pass, c.e.g);
+  EXPECT_THAT(ops(c.e.g), ElementsAre("Gemm"));
+}
+
+TEST(FuseBias, leaves_what_is_no_bias) {
+  // A column, a whole matrix, a product per batch, and f64, whose product would add it in a sweep anyway.
+  const auto refused = [](const Shape& a, const Shape& b, const Shape& added, DType t = DType::f32) {
+    Chain c;
+    const auto x = c.e.input("x", a, t), w = c.e.input("w", b, t), v = c.e.input("v", added, t);
+    c.e.output("y", c.node("Add", {c.node("MatMul", {x, w}), v}));
+    return !fuse_bias_pass.run(c.e.g, builtin_registry());
+  };
+  EXPECT_TRUE(refused({3, 5}, {5, 7}, {3, 1}));
+  EXPECT_TRUE(refused({3, 5}, {5, 7}, {3, 7}));
+  EXPECT_TRUE(refused({3, 5}, {5, 7}, {2, 1, 7}));
+  EXPECT_TRUE(refused({2, 3, 5}, {2, 5, 7}, {7}));
+  EXPECT_TRUE(refused({3, 5}, {5, 7}, {7}, DType::f64));
+  EXPECT_FALSE(refused({3, 5}, {5, 7}, {7}));
+}
+
+TEST(FuseBias, says_who_reads_the_product) {
+  Chain c;
+  const auto y = c.node("MatMul", {c.e.input("x", {3, 5}), c.e.input("w", {5, 7})});
+  c.e.output("s", y);
+  c.e.output("y", c.node("Add", {y, c.e.input("b", {7})}));
+  EXPECT_FALSE(fuse_bias_pass.run(c.e.g, builtin_registry()));
+  const auto misses = fuse_bias_pass.near_misses(c.e.g);
+  ASSERT_EQ(misses.size(), 1u);
+  EXPECT_THAT(misses[0].reason, HasSubstr(c.e.g.at(y).name));
+}
+
 }  // namespace
 }  // namespace tessera
