@@ -225,7 +225,7 @@ void Backward<T>::redo_statistics(const Heads& heads, const RowGroup& group, con
   pack_rows(rows.q, group.count, shape.qk_dim, memory.data());
   OnlineSoftmax<C> state[kTileBlocks<C>];
   for (int b = 0; b < in.blocks(); ++b) state[b].begin(nullptr, 0, in.vectors(b));
-  heads.keys.of(pair_of(group)).for_each_panel(list(group), s + kTileKeys * lanes, [&](const KeyPanel<C>& panel) {
+  heads.keys.of(pair_of(group)).for_each_panel(list(group), {}, s + kTileKeys * lanes, [&](const KeyPanel<C>& panel) {
     for (int b = 0; b < in.blocks(); ++b) {
       tile_scores<C>(panel.k, panel.count, block_panel<C>(in, b, shape.qk_dim, memory.data()), in.vectors(b),
                      shape.qk_dim, static_cast<C>(problem.scale * std::numbers::log2e), {s, lanes});
@@ -266,7 +266,7 @@ void Backward<T>::walk(const Heads& heads, std::int64_t pair, std::int64_t chunk
     const auto rows = kept(heads, index);
     pack_rows(rows.q, group.count, shape.qk_dim, work.q_panel);
     pack_rows(rows.dy, group.count, shape.v_dim, work.dy_panel);
-    heads.keys.of(pair).for_each_panel({from, to}, work.gathered, [&](const KeyPanel<C>& panel) {
+    heads.keys.of(pair).for_each_panel({from, to}, {}, work.gathered, [&](const KeyPanel<C>& panel) {
       add_keys(group, rows, panel, work, dk_of(heads, pair), dv_of(heads, pair));
     });
   }

@@ -19,13 +19,15 @@ struct Forward {
   AttentionView<T> y;
   C* lse;
 
-  void run(const KeySource<T>& keys, const RowGroup& group, const std::int32_t* places) const;
+  void run(const KeySource<T>& keys, const RowGroup& group, const std::int32_t* places,
+           std::span<const std::int32_t> then) const;
   void fill(std::int64_t batch, std::int64_t head, std::int64_t tile) const;
 };
 
 // One task: a group of queries against its list.
 template <class T>
-void Forward<T>::run(const KeySource<T>& keys, const RowGroup& group, const std::int32_t* places) const {
+void Forward<T>::run(const KeySource<T>& keys, const RowGroup& group, const std::int32_t* places,
+                     std::span<const std::int32_t> then) const {
   const auto& shape = problem.shape;
   const LaneBlocks<C> in(group.count);
   const std::int64_t acc = shape.v_dim * lanes, head = group.batch * shape.q_heads + group.head;
@@ -47,7 +49,7 @@ void Forward<T>::run(const KeySource<T>& keys, const RowGroup& group, const std:
   }
 
   const C factor = static_cast<C>(problem.scale * std::numbers::log2e);  // scores are kept in base 2
-  keys.for_each_panel(problem.lists->row(head, group.tile), gathered, [&](const KeyPanel<C>& panel) {
+  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const KeyPanel<C>& panel) {
     for (int b = 0; b < in.blocks(); ++b) {
       tile_scores<C>(panel.k, panel.count, {queries[b].data, queries[b].stride}, in.vectors(b), shape.qk_dim, factor,
                      {s, lanes}, panel.ahead_k);
@@ -104,10 +106,15 @@ void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Com
     const attention::KeySources<T> keys(problem, begin, end, memory.data());
     const auto rows =
         attention::query_rows(shape, *problem.query_tiles, problem.source, begin * heads, end * heads, simd::kLanes<C>);
+    const auto list = [&](std::int64_t i) {
+      if (i >= std::ssize(rows.groups)) return std::span<const std::int32_t>{};
+      return problem.lists->row(rows.groups[i].batch * shape.q_heads + rows.groups[i].head, rows.groups[i].tile);
+    };
     run_parallel(static_cast<std::int64_t>(rows.groups.size()), 1, [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t i = from; i < to; ++i) {
         const auto& group = rows.groups[i];
-        task.run(keys.of(group.batch * shape.kv_heads + group.head / heads), group, rows.places.data() + group.first);
+        task.run(keys.of(group.batch * shape.kv_heads + group.head / heads), group, rows.places.data() + group.first,
+                 list(i + 1));
       }
     });
   }

@@ -44,9 +44,9 @@ struct KeySource {
   }
 
   // Calls f(panel) until all keys of the list, ascending tiles, have had their turn. `memory` is the panel that keys
-  // are gathered in: kTileKeys rows of K, as many of V.
+  // are gathered in: kTileKeys rows of K, as many of V. `then` is the list that comes next, if one does.
   template <class F>
-  void for_each_panel(std::span<const std::int32_t> list, C* memory, F&& f) const {
+  void for_each_panel(std::span<const std::int32_t> list, std::span<const std::int32_t> then, C* memory, F&& f) const {
     std::int32_t places[kTileKeys];
     int gathered = 0;
     std::optional<KeyPanel<C>> waiting;  // for its successor to be known
@@ -75,7 +75,11 @@ struct KeySource {
         }
       }
     }
-    serve({});
+    if (waiting && !then.empty()) {
+      serve(in_place(tiles->first[then.front()], 0));
+    } else {
+      serve({});
+    }
     flush();
   }
 
