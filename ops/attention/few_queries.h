@@ -8,8 +8,10 @@
 
 namespace tessera::attention {
 
-inline constexpr int kFewQueries = 16;  // fewer rows than this in a row set come here
-inline constexpr int kGroupKeys = 64;   // K and V of a group stay in L1 for all queries
+// Fewer rows than this in a row set come here; they must fit a block.
+template <class C>
+inline constexpr int kFewQueries = std::min(16, kBlockLanes<C> + 1);
+inline constexpr int kGroupKeys = 64;  // K and V of a group stay in L1 for all queries
 
 template <class T>
 struct FewQueries {
@@ -20,7 +22,7 @@ struct FewQueries {
   const Problem<T>& problem;
   const QueryBlock<T>& block;
   C *q, *acc;  // [count][qk_dim], [count][v_dim], the caller's
-  C top[kFewQueries], weight[kFewQueries];
+  C top[kFewQueries<C>], weight[kFewQueries<C>];
 
   FewQueries(const Problem<T>& problem, const QueryBlock<T>& block, C* memory)
       : problem(problem), block(block), q(memory), acc(memory + block.count * problem.shape.qk_dim) {
@@ -30,8 +32,8 @@ struct FewQueries {
       for (std::int64_t c = 0; c < dim; ++c) q[i * dim + c] = static_cast<C>(from[c]);
     }
     std::fill_n(acc, block.count * problem.shape.v_dim, C(0));
-    std::fill_n(top, kFewQueries, hidden);
-    std::fill_n(weight, kFewQueries, C(0));
+    std::fill_n(top, kFewQueries<C>, hidden);
+    std::fill_n(weight, kFewQueries<C>, C(0));
   }
 
   // Takes in keys [key0, key0 + count), count <= kGroupKeys, of the block's kv head.

@@ -212,7 +212,7 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
-  const bool few = forward.problem.set_rows() < attention::kFewQueries;
+  const bool few = forward.problem.set_rows() < attention::kFewQueries<C>;
   const bool in_bf16 = std::is_same_v<T, bf16> && simd::multiplies_pairs();
   run_parallel(forward.tasks * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
