@@ -74,6 +74,16 @@ void two_heavy_chains(benchmark::State& state) {
   b.run(state, static_cast<int>(state.range(0)), 200);
 }
 
+// 64 products of size x size matrices that share nothing but one operand.
+void independent_products(benchmark::State& state) {
+  Bench b;
+  const std::int64_t size = state.range(0);
+  const ValueId x = b.input("x", {size, size});
+  for (int i = 0; i < 64; ++i)
+    b.build.output(concat("y", i), b.build.node("MatMul", {b.input(concat("x", i), {size, size}), x}));
+  b.run(state, static_cast<int>(state.range(1)), 64);
+}
+
 // What a run costs beside its nodes.
 void session_of_one_node(benchmark::State& state) {
   Bench b;
@@ -87,6 +97,7 @@ BENCHMARK(chain)->Arg(1)->Arg(2)->ArgName("threads");
 BENCHMARK(chain_two_inputs)->Arg(1)->Arg(2)->ArgName("threads");
 BENCHMARK(fan)->Arg(1)->Arg(2)->ArgName("threads");
 BENCHMARK(two_heavy_chains)->Arg(1)->Arg(2)->ArgName("threads")->UseRealTime();
+BENCHMARK(independent_products)->ArgsProduct({{64, 256}, {1, 2}})->ArgNames({"size", "threads"})->UseRealTime();
 BENCHMARK(session_of_one_node)->Arg(1)->Arg(2)->ArgName("threads");
 
 }  // namespace

@@ -4,6 +4,8 @@
 //   wide1000        1000 sums of one x with a constant each, and a Concat
 //   elementwise     12 sums and products of 4096 x 1536 elements with a row or a column each, in a chain
 //   two_chains      two chains of 12 products of 512 x 512 that share nothing
+//   products64      64 products of 64 x 64 that share one operand
+//   products256     the same of 256 x 256
 //   big1g           114 products with weights of 1536 x 1536: 1.08 GB of external data, little work
 //   block_mha_4096  a block of a diffusion transformer on 4096 tokens, attention by MultiHeadAttention
 //   block_dec_4096  the same with attention in its parts
@@ -67,6 +69,13 @@ void write_attention(ModelWriter& m, std::int64_t heads, std::int64_t tokens) {
   m.output(m.node("Slice", {y, index(0), index(1), index(1)}), {1, 1, heads * head_dim});
 }
 
+// x times each of 64 weights: independent products.
+void write_independent(ModelWriter& m, std::int64_t size) {
+  const std::string x = m.input("x", {size, size});
+  for (int i = 0; i < 64; ++i)
+    m.output(m.node("MatMul", {x, m.weight({size, size}, 1 / std::sqrt(static_cast<double>(size)))}), {size, size});
+}
+
 const std::map<std::string, std::function<void(ModelWriter&)>> models = {
     {"call", [](ModelWriter& m) { write_chain(m, 1); }},
     {"chain1000", [](ModelWriter& m) { write_chain(m, 1000); }},
@@ -77,6 +86,8 @@ const std::map<std::string, std::function<void(ModelWriter&)>> models = {
        write_products(m, "x", 512, 512, 12);
        write_products(m, "z", 512, 512, 12);
      }},
+    {"products64", [](ModelWriter& m) { write_independent(m, 64); }},
+    {"products256", [](ModelWriter& m) { write_independent(m, 256); }},
     {"big1g", [](ModelWriter& m) { write_products(m, "x", 8, 1536, 114); }},
     {"block_mha_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::fused); }},
     {"block_dec_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::decomposed); }},

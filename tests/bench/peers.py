@@ -46,6 +46,8 @@ ROWS = {
     "wide1000": Row("wide1000", 31, 1001, "1000 independent tiny nodes", plain=True),
     "elementwise": Row("elementwise", 31, 0, "12 elementwise nodes on 4096 x 1536, all passes on"),
     "two_chains": Row("two_chains", 21, 0, "two independent chains of 12 products of 512^3"),
+    "products64": Row("products64", 31, 0, "64 independent products of 64^3"),
+    "products256": Row("products256", 21, 0, "64 independent products of 256^3"),
     "load": Row("big1g", 7, 0, "1 GB of external weights"),
     "block_mha_4096": Row("block_mha_4096", 7, 0, "DiT block, MultiHeadAttention, 4096 tokens"),
     "block_dec_4096": Row("block_dec_4096", 7, 0, "DiT block, attention in parts, 4096 tokens"),
