@@ -1,7 +1,9 @@
-// tessera ops [NAME]: the operators that are there, or everything one of them says of itself.
+// tessera ops [NAME]: the operators that are there, or everything one of them says of itself; --check runs examples.
 #include <CLI/CLI.hpp>
 
+#include "runtime/op/example.h"
 #include "tools/command_line.h"
+#include "tools/environment.h"
 #include "tools/flags.h"
 #include "tools/json.h"
 #include "tools/operator_page.h"
@@ -29,9 +31,26 @@ const OpDef& named(const Registry& registry, const std::string& name) {
   return registry.at(name);
 }
 
-int ops(const std::string& name, const PluginFlags& plugins, const ReportFlags& report) {
+// Runs the examples of all operators, or of one.
+int check_examples(const Registry& registry, const std::string& name) {
+  std::size_t operators = 0, examples = 0, failed = 0;
+  for (const auto& [key, op] : registry) {
+    if (!name.empty() && op != &named(registry, name)) continue;
+    ++operators;
+    examples += op->examples.size();
+    for (const auto& failure : failing_examples(*op)) {
+      print(concat(failure, "\n"));
+      ++failed;
+    }
+  }
+  print(concat(operators, " operators, ", examples, " examples on ", isa_name(), ": ", failed, " failed\n"));
+  return failed == 0 ? 0 : 1;
+}
+
+int ops(const std::string& name, bool check, const PluginFlags& plugins, const ReportFlags& report) {
   const Format format = report.format();
   const Registry registry = plugins.registry();
+  if (check) return check_examples(registry, name);
   if (name.empty()) return list_all(registry, format);
   const OpDef& op = named(registry, name);
   print(format == Format::json ? text_of(operator_json(op), 2) + "\n" : operator_page(op, format));
@@ -42,14 +61,16 @@ int ops(const std::string& name, const PluginFlags& plugins, const ReportFlags& 
 
 void add_ops(CLI::App& app, Action& action) {
   auto op_name = std::make_shared<std::string>();
+  auto check = std::make_shared<bool>(false);
   auto plugins = std::make_shared<PluginFlags>();
   auto report = std::make_shared<ReportFlags>();
   CLI::App& sub = *app.add_subcommand("ops", "List the operators, or show one");
   sub.add_option("NAME", *op_name, "An operator: Add, or domain::Name");
+  sub.add_flag("--check", *check, "Run the examples of the operators on this machine; exit 1 if one does not hold");
   plugins->add_to(sub);
   report->add_to(sub);
-  sub.callback([op_name, plugins, report, &action] {
-    action = [op_name, plugins, report] { return ops(*op_name, *plugins, *report); };
+  sub.callback([op_name, check, plugins, report, &action] {
+    action = [op_name, check, plugins, report] { return ops(*op_name, *check, *plugins, *report); };
   });
 }
 
