@@ -9,6 +9,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/nearest.h"
+#include "tools/environment.h"
 #include "tools/table.h"
 
 namespace tessera {
@@ -84,7 +85,7 @@ int run_command_line(int argc, const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("Tessera runs, trains and measures ONNX models.", "tessera");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "tessera 0.1.0");
+  app.set_version_flag("--version", concat("tessera 0.1.0 for ", isa_name()));
   Action action;
   for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,
                          add_plugins, add_generate})

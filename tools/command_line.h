@@ -31,6 +31,6 @@ void add_generate(CLI::App& app, Action& action);
 // Prints `e` as every failure is printed and gives its exit code.
 int report(const Error& e);
 
-int run_command_line(int argc, const char* const* argv);
+[[gnu::visibility("default")]] int run_command_line(int argc, const char* const* argv);
 
 }  // namespace tessera

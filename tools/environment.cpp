@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "runtime/base/error.h"
+#include "runtime/base/instruction_set.h"
 
 namespace tessera {
 namespace {
@@ -33,6 +34,7 @@ std::string cpu_name() {
 }
 
 std::string isa_name() {
+  if (instruction_set.starts_with("x86-64-v")) return std::string(instruction_set);
   const std::string flags = concat(' ', line_of("/proc/cpuinfo", "flags"), ' ');
   for (const auto& [flag, name] : {std::pair{" avx512f ", "avx512"}, {" avx2 ", "avx2"}, {" sse2 ", "sse2"}})
     if (flags.find(flag) != std::string::npos) return name;

@@ -1,14 +1,9 @@
 # `cmake --install build`: the shared library, the headers a program needs to embed it, and the CMake package.
 # Only what the public headers declare is visible in the library; its own dependencies stay inside.
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-file(WRITE ${PROJECT_BINARY_DIR}/empty.cpp "")
-add_library(tessera SHARED ${PROJECT_BINARY_DIR}/empty.cpp)
-target_link_libraries(tessera PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,tessera_core>)
 target_include_directories(tessera INTERFACE $<INSTALL_INTERFACE:include> $<INSTALL_INTERFACE:include/tessera>)
 target_compile_features(tessera INTERFACE cxx_std_20)
-set_target_properties(tessera PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
 
 install(TARGETS tessera tessera_plugin_sdk EXPORT tesseraTargets)
 install(TARGETS tessera_runner)

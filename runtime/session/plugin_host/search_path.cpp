@@ -24,7 +24,9 @@ fs::path folder_of_library() {
   static const char here = 0;
   if (::dladdr(&here, &info) == 0 || !info.dli_fname) return {};
   std::error_code none;
-  return fs::canonical(info.dli_fname, none).parent_path();
+  const fs::path folder = fs::canonical(info.dli_fname, none).parent_path();
+  // Of a portable build, the library for this CPU: lib/glibc-hwcaps/x86-64-v3.
+  return folder.parent_path().filename() == "glibc-hwcaps" ? folder.parent_path().parent_path() : folder;
 }
 
 std::vector<std::string> split(const std::string& text) {
