@@ -64,7 +64,7 @@ TEST(Help, lists_the_documented_flags) {
   EXPECT_EQ(flags_of({"compare"}), all({inputs, limits, report, policy, {"--threads", "--repeat", "--plot"}}));
   EXPECT_EQ(flags_of({"bench"}),
             all({inputs, limits, report, policy, {"--threads", "--repeat", "--warmup", "--require"}}));
-  EXPECT_EQ(flags_of({"ops"}), all({report, {"--plugin"}}));
+  EXPECT_EQ(flags_of({"ops"}), all({report, {"--check", "--plugin"}}));
   for (const char* what : {"list", "info", "doctor"}) EXPECT_EQ(flags_of({"plugins", what}), report);
   EXPECT_EQ(flags_of({"generate", "dit"}),
             (std::set<std::string>{"--layers", "--hidden", "--heads", "--ffn", "--grid", "--text", "--text-dim",

@@ -124,6 +124,13 @@ TEST(Bench, exits_with_7_when_a_requirement_fails) {
   EXPECT_EQ(tessera_cli({"bench", "nowhere.onnx"}).code, 2);
 }
 
+TEST(Ops, checks_its_examples) {
+  const Ran r = tessera_cli({"ops", "--check", "Relu"});
+  EXPECT_EQ(r.code, 0) << r.out << r.err;
+  EXPECT_NE(r.out.find("1 operators, "), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find(": 0 failed"), std::string::npos) << r.out;
+}
+
 TEST(Grad, of_a_product) {
   const ScratchFolder folder;
   const Ran r = tessera_cli({"grad", fixed, "--input", "image=zeros", "--loss", "logits", "--wrt", "b,image", "--dout",
