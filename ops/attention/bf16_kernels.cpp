@@ -11,15 +11,14 @@ using simd::kLanes;
 using simd::Vec;
 
 constexpr int kPanelStride = 2 * kBlockLanes<float>;
-// Rows of K and V may lie a page apart, where the hardware does not run ahead: ask for those of the next tile.
-constexpr std::int64_t kPrefetchRows = 128;
 
 template <int R, int V>
-void scores_block(Rows<const bf16> keys, const bf16* queries, std::int64_t pairs, float factor, Rows<float> s) {
+void scores_block(Rows<const bf16> keys, const bf16* queries, std::int64_t pairs, float factor, Rows<float> s,
+                  std::ptrdiff_t ahead) {
   simd::multiply_pairs<R, V>(
       [](int, int) { return Vec<float>{}; },
       [=](int r, std::int64_t step) {
-        if (r == 0) __builtin_prefetch(keys.row(step % R + kPrefetchRows) + 2 * step, 0, 2);
+        if (r == 0) __builtin_prefetch(keys.row(step % R) + 2 * step + ahead, 0, 2);
         return keys.row(r) + 2 * step;
       },
       queries, kPanelStride, pairs,
@@ -66,12 +65,12 @@ void pack_probabilities(const float* p, int key_count, int vectors, bf16* panel)
   }
 }
 
-void pack_value_pairs(Rows<const bf16> values, int key_count, std::int64_t dim, bf16* pairs) {
+void pack_value_pairs(Rows<const bf16> values, int key_count, std::int64_t dim, bf16* pairs, std::ptrdiff_t ahead) {
   constexpr int lanes = kLanes<bf16>;
   for (int j = 0; j < key_count; j += 2, pairs += 2 * dim) {
     const bf16 *a = values.row(j), *b = j + 1 < key_count ? values.row(j + 1) : nullptr;
-    prefetch_row(values.row(j + kPrefetchRows), dim);
-    prefetch_row(values.row(j + kPrefetchRows + 1), dim);
+    prefetch_row(values.row(j) + ahead, dim);
+    prefetch_row(values.row(j + 1) + ahead, dim);
     std::int64_t c = 0;
     for (; b != nullptr && c + lanes <= dim; c += lanes) simd::store_interleaved(a + c, b + c, pairs + 2 * c);
     for (; c < dim; ++c) {
@@ -82,11 +81,11 @@ void pack_value_pairs(Rows<const bf16> values, int key_count, std::int64_t dim, 
 }
 
 void pair_scores(Rows<const bf16> keys, int key_count, const bf16* queries, int vectors, std::int64_t dim, float factor,
-                 Rows<float> s) {
+                 Rows<float> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for (int j = 0; j < key_count; j += kBlockRows) {
       with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
-        scores_block<r(), v()>({keys.row(j), keys.stride}, queries, dim / 2, factor, {s.row(j), s.stride});
+        scores_block<r(), v()>({keys.row(j), keys.stride}, queries, dim / 2, factor, {s.row(j), s.stride}, ahead);
       });
     }
   });

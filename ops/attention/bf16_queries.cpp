@@ -46,12 +46,13 @@ void Bf16Queries::add(std::int64_t key0, int count) {
   bf16 *const p = pairs_.data() + blocks * dim_ * lanes, *const values = p + kTileScores;
   const auto keys = paired_rows({k.row(batch_, head_, key0), k.row_stride}, count, problem_.shape.qk_dim,
                                 values + kTileKeys * v_dim_);
-  pack_value_pairs({v.row(batch_, head_, key0), v.row_stride}, count, v_dim_, values);
+  pack_value_pairs({v.row(batch_, head_, key0), v.row_stride}, count, v_dim_, values, kTileKeys * v.row_stride);
   for (int b = 0; b < blocks; ++b) {
     const Visible seen = visible(problem_, block[b], key0, count, extra);
     if (!seen.any) continue;
     const int vectors = block[b].vectors;
-    pair_scores(keys, count, pairs_.data() + b * dim_ * lanes, vectors, dim_, problem_.factor, {s, lanes});
+    pair_scores(keys, count, pairs_.data() + b * dim_ * lanes, vectors, dim_, problem_.factor, {s, lanes},
+                kTileKeys * keys.stride);
     mask_tile(problem_, block[b], key0, count, seen, {s, lanes}, extra);
     state[b].add_weights(s, count, problem_.unit);
     pack_probabilities(s, count, vectors, p);

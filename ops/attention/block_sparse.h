@@ -5,7 +5,8 @@
 //   for query u of tile i:   lse_u = log sum_j exp(scale q_u.k_j),   y_u = sum_j exp(scale q_u.k_j - lse_u) v_j,
 //   j over all tokens of the key tiles in list(b, h, i); an empty list gives y = 0 and lse = -inf.
 //
-// T is float, double, f16 or bf16; sums in Compute<T>. Operands are read through views, in the token order of the
+// T is float, double, f16 or bf16; sums in Compute<T>. Forward multiplies bf16 as it is where the CPU can and qk_dim is
+// even, with probabilities rounded as in kernel.h. Operands are read through views, in the token order of the
 // model. Nothing of size q_len x kv_len is allocated, and the work is proportional to the pairs in the lists.
 //
 // K and V that lists name twice or more are brought into tiled order, some heads at a time: 16 MB in forward, or one

@@ -1,4 +1,5 @@
 // Queries of a tile stand in lanes, the keys of its list come by in panels, as in dense attention (forward.cpp).
+#include "ops/attention/bf16_kernels.h"
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/block_sparse_keys.h"
 #include "ops/attention/online_softmax.h"
@@ -10,50 +11,68 @@ namespace {
 
 constexpr std::int64_t kCopyBytes = std::int64_t{16} << 20;  // of K and V in tiled order at a time, if one head fits
 
-template <class T>
+// S: what operands of the products are: Compute<T>, or bf16 where the CPU multiplies bf16.
+template <class T, class S>
 struct Forward {
   using C = Compute<T>;
   static constexpr int lanes = kBlockLanes<C>;
+  static constexpr bool paired = std::is_same_v<S, bf16>;
 
   const BlockSparse<T>& problem;
   AttentionView<T> y;
   C* lse;
 
-  void run(const KeySource<T>& keys, const RowGroup& group, const std::int32_t* places,
+  void run(const KeySource<T, S>& keys, const RowGroup& group, const std::int32_t* places,
            std::span<const std::int32_t> then) const;
   void fill(std::int64_t batch, std::int64_t head, std::int64_t tile) const;
 };
 
 // One task: a group of queries against its list.
-template <class T>
-void Forward<T>::run(const KeySource<T>& keys, const RowGroup& group, const std::int32_t* places,
-                     std::span<const std::int32_t> then) const {
+template <class T, class S>
+void Forward<T, S>::run(const KeySource<T, S>& keys, const RowGroup& group, const std::int32_t* places,
+                        std::span<const std::int32_t> then) const {
   const auto& shape = problem.shape;
   const LaneBlocks<C> in(group.count);
   const std::int64_t acc = shape.v_dim * lanes, head = group.batch * shape.q_heads + group.head;
-  const Scratch<C> memory(in.lanes() * shape.qk_dim + in.blocks() * acc + kTileKeys * (lanes + key_size<C>(shape)));
-  C* const sums = memory.data() + in.lanes() * shape.qk_dim;
-  C* const s = sums + in.blocks() * acc;
-  C* const gathered = s + kTileKeys * lanes;
+  const std::int64_t panel = shape.qk_dim * lanes, key = key_size<S>(shape);
+  const Scratch<C> sums(in.blocks() * acc + kTileKeys * lanes);
+  const Scratch<S> operands(in.blocks() * panel + kTileKeys * (key + (paired ? lanes + shape.v_dim : 0)));
+  C* const s = sums.data() + in.blocks() * acc;
+  S* const gathered = operands.data() + in.blocks() * panel;
 
   const auto token = [&](int i) { return problem.query_tiles->order[places[std::min(i, group.count - 1)]]; };
-  Rows<C> queries[kTileBlocks<C>];
+  Rows<S> queries[kTileBlocks<C>];
   OnlineSoftmax<C> state[kTileBlocks<C>];
   for (int b = 0; b < in.blocks(); ++b) {
     const T* rows[lanes];
     for (int i = 0; i < in.vectors(b) * in.vector; ++i)
       rows[i] = problem.q.row(group.batch, group.head, token(in.first(b) + i));
-    queries[b] = {memory.data() + in.first(b) * shape.qk_dim, in.vectors(b) * in.vector};
-    pack_panel<C>(rows, 1, shape.qk_dim, in.vectors(b), queries[b]);
-    state[b].begin(sums + b * acc, shape.v_dim, in.vectors(b));
+    queries[b] = {operands.data() + b * panel, in.vectors(b) * in.vector};
+    if constexpr (paired) {
+      pack_query_pairs(rows, shape.qk_dim, in.vectors(b), queries[b].data);
+    } else {
+      pack_panel<C>(rows, 1, shape.qk_dim, in.vectors(b), queries[b]);
+    }
+    state[b].begin(sums.data() + b * acc, shape.v_dim, in.vectors(b));
   }
 
   const C factor = static_cast<C>(problem.scale * std::numbers::log2e);  // scores are kept in base 2
-  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const KeyPanel<C>& panel) {
-    for (int b = 0; b < in.blocks(); ++b) {
-      tile_scores<C>(panel.k, panel.count, {queries[b].data, queries[b].stride}, in.vectors(b), shape.qk_dim, factor,
-                     {s, lanes}, panel.ahead_k);
-      state[b].add(s, panel.count, C(1), panel.v, shape.v_dim, panel.ahead_v);
+  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const KeyPanel<S>& at) {
+    if constexpr (paired) {
+      bf16 *const p = gathered + kTileKeys * key, *const values = p + kTileKeys * lanes;
+      pack_value_pairs(at.v, at.count, shape.v_dim, values, at.ahead_v);
+      for (int b = 0; b < in.blocks(); ++b) {
+        pair_scores(at.k, at.count, queries[b].data, in.vectors(b), shape.qk_dim, factor, {s, lanes}, at.ahead_k);
+        state[b].add_weights(s, at.count, C(1));
+        pack_probabilities(s, at.count, in.vectors(b), p);
+        pair_accumulate(values, at.count, shape.v_dim, p, in.vectors(b), state[b].alpha, {state[b].acc, lanes});
+      }
+    } else {
+      for (int b = 0; b < in.blocks(); ++b) {
+        tile_scores<C>(at.k, at.count, {queries[b].data, queries[b].stride}, in.vectors(b), shape.qk_dim, factor,
+                       {s, lanes}, at.ahead_k);
+        state[b].add(s, at.count, C(1), at.v, shape.v_dim, at.ahead_v);
+      }
     }
   });
 
@@ -70,8 +89,8 @@ void Forward<T>::run(const KeySource<T>& keys, const RowGroup& group, const std:
 }
 
 // The queries of a tile that are copies, or zeros.
-template <class T>
-void Forward<T>::fill(std::int64_t batch, std::int64_t head, std::int64_t tile) const {
+template <class T, class S>
+void Forward<T, S>::fill(std::int64_t batch, std::int64_t head, std::int64_t tile) const {
   const auto& shape = problem.shape;
   const auto& tiles = *problem.query_tiles;
   const std::int64_t row = (batch * shape.q_heads + head) * shape.q_len;
@@ -88,24 +107,20 @@ void Forward<T>::fill(std::int64_t batch, std::int64_t head, std::int64_t tile) 
   }
 }
 
-}  // namespace
-}  // namespace attention
-
-template <class T>
-void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse) {
-  using C = Compute<T>;
+template <class T, class S>
+void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse) {
   const auto& shape = problem.shape;
-  const attention::Forward<T> task{problem, y, lse};
+  const Forward<T, S> task{problem, y, lse};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = pairs > 0 ? shape.q_heads / shape.kv_heads : 0;
-  const std::int64_t copy = shape.kv_len * attention::key_size<C>(shape);
-  const std::int64_t fit = attention::kCopyBytes / (static_cast<std::int64_t>(sizeof(C)) * copy + 1);
-  const std::int64_t together = attention::even_part(pairs, std::max<std::int64_t>(fit, 1));
-  const Scratch<C> memory(std::min(pairs, together) * copy);
+  const std::int64_t copy = shape.kv_len * key_size<S>(shape);
+  const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
+  const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));
+  const Scratch<S> memory(std::min(pairs, together) * copy);
   for (std::int64_t begin = 0, end; begin < pairs; begin = end) {
     end = std::min(pairs, begin + together);
-    const attention::KeySources<T> keys(problem, begin, end, memory.data());
+    const KeySources<T, S> keys(problem, begin, end, memory.data());
     const auto rows =
-        attention::query_rows(shape, *problem.query_tiles, problem.source, begin * heads, end * heads, simd::kLanes<C>);
+        query_rows(shape, *problem.query_tiles, problem.source, begin * heads, end * heads, simd::kLanes<Compute<T>>);
     const auto list = [&](std::int64_t i) {
       if (i >= std::ssize(rows.groups)) return std::span<const std::int32_t>{};
       return problem.lists->row(rows.groups[i].batch * shape.q_heads + rows.groups[i].head, rows.groups[i].tile);
@@ -123,6 +138,18 @@ void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Com
   run_parallel(shape.batch * shape.q_heads * tiles, 8, [&](std::int64_t from, std::int64_t to) {
     for (std::int64_t i = from; i < to; ++i) task.fill(i / tiles / shape.q_heads, i / tiles % shape.q_heads, i % tiles);
   });
+}
+
+}  // namespace
+}  // namespace attention
+
+template <class T>
+void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse) {
+  if constexpr (std::is_same_v<T, bf16>) {  // rows of K are read as pairs
+    if (simd::multiplies_pairs() && problem.shape.qk_dim % 2 == 0)
+      return attention::run_forward<bf16, bf16>(problem, y, lse);
+  }
+  attention::run_forward<T, Compute<T>>(problem, y, lse);
 }
 
 template void block_sparse_forward(const BlockSparse<float>&, AttentionView<float>, float*);

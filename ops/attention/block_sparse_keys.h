@@ -1,5 +1,6 @@
 #pragma once
-// The keys of lists of tiles, as panels of up to kTileKeys rows of K and V in Compute<T>, for the tile kernels.
+// The keys of lists of tiles, as panels of up to kTileKeys rows of K and V, for the tile kernels: rows of C, which is
+// Compute<T>, or T itself where the products take operands as they are (bf16_kernels.h).
 //
 // Where lists name every key more than once, K and V are first brought into tiled order, so that runs of consecutive
 // tiles are panels where they lie. Short runs, and all runs where such a copy does not pay, are gathered into a panel
@@ -26,9 +27,8 @@ struct KeyPanel {
 };
 
 // K and V of one (batch, kv head).
-template <class T>
+template <class T, class C = Compute<T>>
 struct KeySource {
-  using C = Compute<T>;
   const TokenTiles* tiles;
   AttentionView<const T> k, v;
   std::int64_t batch, head, qk_dim, v_dim;
@@ -121,15 +121,14 @@ std::int64_t key_size(const AttentionShape& shape) {
 
 // The sources of (batch, kv head) pairs [begin, end), pair = batch * kv_heads + kv head, with the copies that pay.
 // `memory` has room for all of them: kv_len * key_size elements each.
-template <class T>
+template <class T, class C = Compute<T>>
 class KeySources {
  public:
-  using C = Compute<T>;
   KeySources(const BlockSparse<T>& problem, std::int64_t begin, std::int64_t end, C* memory) : first_(begin) {
     const auto& shape = problem.shape;
     const std::int64_t k_pitch = copy_pitch<C>(shape.qk_dim), v_pitch = copy_pitch<C>(shape.v_dim);
     const std::int64_t tiles = problem.key_tiles->tiles();
-    std::vector<const KeySource<T>*> copied;
+    std::vector<const KeySource<T, C>*> copied;
     sources_.reserve(static_cast<std::size_t>(end - begin));
     for (std::int64_t pair = begin; pair < end; ++pair) {
       sources_.push_back({problem.key_tiles, problem.k, problem.v, pair / shape.kv_heads, pair % shape.kv_heads,
@@ -143,7 +142,7 @@ class KeySources {
       for (std::int64_t i = from; i < to; ++i) copied[i / tiles]->copy_tile(i % tiles);
     });
   }
-  const KeySource<T>& of(std::int64_t pair) const { return sources_[pair - first_]; }
+  const KeySource<T, C>& of(std::int64_t pair) const { return sources_[pair - first_]; }
 
  private:
   // Keys in all lists of a pair: how many are read.
@@ -156,7 +155,7 @@ class KeySources {
   }
 
   std::int64_t first_;
-  std::vector<KeySource<T>> sources_;
+  std::vector<KeySource<T, C>> sources_;
 };
 
 }  // namespace tessera::attention

@@ -1,5 +1,7 @@
 #pragma once
 // Moves rows of tensors into the lanes of panels and back: panel[c][lane] = rows[lane][c].
+#include <algorithm>
+
 #include "ops/attention/tile_kernels.h"
 
 namespace tessera::attention {
@@ -60,10 +62,14 @@ std::int64_t copy_pitch(std::int64_t dim) {
 
 template <class C, class S>
 void copy_row(const S* from, std::int64_t dim, C* to) {
-  constexpr int lanes = simd::kLanes<C>;
-  std::int64_t c = 0;
-  for (; c + lanes <= dim; c += lanes) simd::store<C>(to + c, simd::load_as<C>(from + c));
-  for (; c < dim; ++c) to[c] = static_cast<C>(from[c]);
+  if constexpr (std::is_same_v<C, S> && sizeof(C) == 2) {
+    std::copy_n(from, dim, to);
+  } else {
+    constexpr int lanes = simd::kLanes<C>;
+    std::int64_t c = 0;
+    for (; c + lanes <= dim; c += lanes) simd::store<C>(to + c, simd::load_as<C>(from + c));
+    for (; c < dim; ++c) to[c] = static_cast<C>(from[c]);
+  }
 }
 
 // Asks for a row that is needed soon: rows of [B,L,H,D] tensors lie a page apart, where the hardware does not run

@@ -117,7 +117,8 @@ TEST(Bf16Attention, scores_are_exact_products) {
   for (int i = 0; i < lanes; ++i) rows[i] = q.data() + i * dim;
   attention::pack_query_pairs(rows, dim, attention::kBlockVectors, panel.data());
   std::vector<float> s(keys * lanes);
-  attention::pair_scores({k.data(), dim}, keys, panel.data(), attention::kBlockVectors, dim, 0.5f, {s.data(), lanes});
+  attention::pair_scores({k.data(), dim}, keys, panel.data(), attention::kBlockVectors, dim, 0.5f, {s.data(), lanes},
+                         0);
   for (int j = 0; j < keys; ++j)
     for (int i = 0; i < lanes; ++i) {
       float sum = 0;

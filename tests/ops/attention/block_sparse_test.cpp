@@ -64,6 +64,24 @@ TEST(BlockSparse, cubes_of_a_ragged_grid) {
   }
 }
 
+TEST(BlockSparse, bf16_of_large_scores) {
+  for (const double amplitude : {1.0, 4.0, 16.0}) {
+    const BlockSparseData data({.q_heads = 2,
+                                .qk_dim = 64,
+                                .v_dim = 40,
+                                .q_grid = {5, 6, 7},
+                                .q_cube = {4, 4, 4},
+                                .k_grid = {5, 6, 7},
+                                .k_cube = {4, 4, 4},
+                                .amplitude = amplitude});
+    const auto& s = data.reference.shape;
+    BlockSparseOperands<bf16> x(data);
+    x.forward();
+    EXPECT_LE(largest_error(x.plain(x.y, s.q_heads, s.q_len, s.v_dim), data.y), 1.0 / 128) << data.c;
+    EXPECT_LE(largest_error({x.lse.begin(), x.lse.end()}, data.lse), 3e-6 * amplitude) << data.c;
+  }
+}
+
 TEST(BlockSparse, head_sizes) {
   for (const std::int64_t d : {1, 5, 16, 31, 64, 100, 128}) {
     expect_reference(
