@@ -198,8 +198,7 @@ int bench(const BenchFlags& f) {
   if (!f.step.empty()) parse_step(f.step, "--step");
   measure(f, entries);
   const Json report = report_json(f, entries);
-  if (!f.report.quiet && f.inputs.input.empty() && f.inputs.inputs.empty())
-    std::fputs("tessera: no inputs given, measured with random ones\n", stderr);
+  if (!f.report.quiet && !f.inputs.given()) std::fputs("tessera: no inputs given, measured with random ones\n", stderr);
   print(f.report.format() == Format::json ? text_of(report, 2) + "\n" : report_text(report, entries, f));
   return check_requirements(requirements, report);
 }

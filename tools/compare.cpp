@@ -1,8 +1,10 @@
 // tessera compare MODEL --policy A --policy B: what each policy costs in accuracy and saves in time, site by site.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "runtime/base/aside_file.h"
 #include "runtime/load/load.h"
@@ -24,24 +26,26 @@ namespace {
 struct CompareFlags {
   std::string model, plot;
   std::vector<std::string> policies;
-  int repeat = 3;
+  int repeat = 0;  // 0: as often as is quick
   InputFlags inputs;
   StepFlags position;
   SessionFlags session;
   ReportFlags report;
 };
 
-// The times of all nodes of a name, run by run; the first of several runs warms up and does not count.
+// The times of all nodes of a name, run by run.
 class NodeTimes final : public Observer {
  public:
-  explicit NodeTimes(int runs) : runs_(runs) {}
   void step(const StepEvent& event) override {
-    if (run_ == 0 && runs_ > 1) return;
     auto& runs = nodes_[std::string(event.node)];
-    runs.resize(static_cast<std::size_t>(runs_ > 1 ? run_ : run_ + 1));
+    runs.resize(runs_ + 1);
     runs.back() += static_cast<double>(event.end_ns - event.begin_ns) * 1e-9;
   }
-  void next_run() { ++run_; }
+  void next_run() { ++runs_; }
+  void forget() {
+    nodes_.clear();
+    runs_ = 0;
+  }
   double of(const std::string& node) const { return median(nodes_.at(node)); }
   // Of all nodes whose names begin so; or, for an empty prefix, of the reference's.
   double of_model(const std::string& prefix) const {
@@ -55,7 +59,7 @@ class NodeTimes final : public Observer {
   }
 
  private:
-  int runs_, run_ = 0;
+  std::size_t runs_ = 0;  // finished ones
   std::map<std::string, std::vector<double>> nodes_;
 };
 
@@ -74,17 +78,42 @@ double mean(const Tensor& t) {
   return t.size() > 0 ? sum / static_cast<double>(t.size()) : 0;
 }
 
+// Both products.
+double flops_of_all_pairs(const AttentionSite& site) {
+  return 2 * static_cast<double>(site.batch * site.q_heads) * static_cast<double>(site.tokens * site.keys) *
+         static_cast<double>(site.head_dim + site.v_dim);
+}
+
+// File names where they tell policies apart, else paths.
+std::vector<std::string> policy_names(const std::vector<std::string>& paths) {
+  std::vector<std::string> names;
+  for (const auto& p : paths) names.push_back(std::filesystem::path(p).filename().string());
+  const std::set<std::string> different(names.begin(), names.end());
+  return different.size() == names.size() ? names : paths;
+}
+
 CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Graph& graph, const NodeTimes& times,
                       const NamedTensors& values) {
-  CompareReport report{f.model, f.session.threads, std::max(1, f.repeat - 1), joint.outputs, times.of_model(""), 0, {}};
+  CompareReport report;
+  report.model = f.model;
+  report.outputs = joint.outputs;
+  report.dense_seconds = times.of_model("");
+  const auto labels = policy_names(f.policies);
   std::map<std::string, const Node*> attentions;  // casts around a site have its name
   for (const auto& n : graph.nodes)
     if (n.op->domain == "tessera.attention") attentions.emplace(n.name, &n);
-  for (const auto& n : joint.site_nodes) report.dense_attention_seconds += times.of(n);
+  double pairs = 0, all_pairs = 0;
+  for (std::size_t s = 0; s < joint.sites.size(); ++s) {
+    report.dense_attention_seconds += times.of(joint.site_nodes[s]);
+    if (attentions.at(joint.site_nodes[s])->op->name != "dense") report.reference = "as in the file";
+    pairs += mean(values.at(joint.site_densities[s])) * flops_of_all_pairs(joint.sites[s]);
+    all_pairs += flops_of_all_pairs(joint.sites[s]);
+  }
+  report.dense_density = all_pairs > 0 ? pairs / all_pairs : 1;
   for (std::size_t p = 0; p < joint.policies.size(); ++p) {
     const ComparedPolicy& policy = joint.policies[p];
     ComparedPolicyReport& to = report.policies.emplace_back();
-    to.name = std::filesystem::path(f.policies[p]).filename().string();
+    to.name = labels[p];
     to.seconds = times.of_model(policy.prefix);
     for (std::size_t s = 0; s < joint.sites.size(); ++s) {
       const AttentionSite& site = joint.sites[s];
@@ -98,8 +127,9 @@ CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Grap
       row.cumulative = difference(values.at(names.cumulative));
       row.density = mean(values.at(names.density));
       row.mass = mean(values.at(names.mass));
-      row.flops = row.density * 2 * static_cast<double>(site.batch * site.q_heads) *
-                  static_cast<double>(site.tokens * site.keys) * static_cast<double>(site.head_dim + site.v_dim);
+      row.dense_density = mean(values.at(joint.site_densities[s]));
+      row.all_flops = flops_of_all_pairs(site);
+      row.flops = row.density * row.all_flops;
       row.dense_seconds = times.of(joint.site_nodes[s]);
       row.seconds = times.of(names.node);
       to.attention_seconds += times.of(names.copy);
@@ -109,38 +139,59 @@ CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Grap
   return report;
 }
 
+// As many as take two seconds after the warm-up: 3 to 20.
+int runs_within_budget(double seconds) {
+  return 1 + static_cast<int>(std::clamp(2 / std::max(seconds, 1e-9), 2.0, 19.0));
+}
+
 CompareReport measure(const CompareFlags& f) {
   std::vector<std::shared_ptr<const Policy>> policies;
   for (const auto& path : f.policies) policies.push_back(open_policy(path));
   const Registry registry = registry_for(f.session.plugin, policies);
   const Graph loaded = load(f.model, registry);
   const NamedTensors inputs = make_inputs(f.inputs, loaded, Missing::random);
+  if (!f.report.quiet && !f.inputs.given()) std::fputs("tessera: no inputs given, compared on random ones\n", stderr);
   const Binding binding = binding_of(f.inputs, loaded, inputs);
   const auto after = [&](Stage stage, const PolicyUse& use) {
     return graph_after(stage, loaded, binding, registry, f.session.passes(), use);
   };
   const Graph reference = after(Stage::fuse, {});
   std::vector<Graph> graphs;
-  for (const auto& policy : policies)
-    graphs.push_back(after(Stage::fuse, policy_use(policy.get(), loaded, registry, f.position.position())));
+  for (const auto& policy : policies) {
+    Trail trail;
+    PolicyUse use = policy_use(policy.get(), loaded, registry, f.position.position());
+    use.trail = &trail;
+    graphs.push_back(after(Stage::fuse, use));
+    warn_of_fallbacks(*policy, trail);
+  }
   JointGraph joint = compare_graphs(reference, graphs, registry);
   check(!joint.sites.empty(), "the model has no attention that a policy could change");
   GraphRun graph_run(std::move(joint.graph), registry, f.session.options(), {.mode = Plan::Mode::ordered});
-  NodeTimes times(f.repeat);
-  NamedTensors values;
-  Progress progress("runs", f.repeat, f.report.quiet);
-  for (int run = 0; run < f.repeat; ++run) {
-    values = graph_run.run(inputs, {.observer = &times, .deadline = f.session.deadline_from_now(), .ordered = true});
+  NodeTimes times;
+  const auto run = [&] {
+    const auto begin = std::chrono::steady_clock::now();
+    NamedTensors values =
+        graph_run.run(inputs, {.observer = &times, .deadline = f.session.deadline_from_now(), .ordered = true});
     times.next_run();
-    progress.reached(run + 1);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    return std::pair(std::move(values), seconds.count());
+  };
+  const auto [values, warm_up] = run();
+  const int runs = f.repeat > 0 ? f.repeat : runs_within_budget(warm_up);
+  if (runs > 1) times.forget();
+  Progress progress("runs", runs, f.report.quiet);
+  for (int i = 1; i < runs; ++i) {
+    run();
+    progress.reached(i + 1);
   }
   CompareReport report = collect(f, joint, graph_run.plan().graph, times, values);
   report.threads = graph_run.threads();
+  report.runs = std::max(1, runs - 1);
   return report;
 }
 
 void write_plot(const std::string& path, const CompareReport& report) {
-  std::vector<PlotPoint> points{{"dense", report.dense_seconds, 0}};
+  std::vector<PlotPoint> points{{report.reference, report.dense_seconds, 0}};
   for (const auto& p : report.policies) points.push_back({p.name, p.seconds, p.worst_output().relative});
   AsideFile file(path);
   file.write(error_time_plot(
@@ -150,12 +201,12 @@ void write_plot(const std::string& path, const CompareReport& report) {
 }
 
 int compare(const CompareFlags& f) {
-  check(f.repeat >= 1 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
+  check(f.repeat >= 0 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
   try {
     const CompareReport report = measure(f);
-    if (!f.plot.empty()) write_plot(f.plot, report);
     const Format format = f.report.format();
     print(format == Format::json ? text_of(compare_json(report), 2) + "\n" : compare_text(report, format));
+    if (!f.plot.empty()) write_plot(f.plot, report);
     if (!f.plot.empty() && !f.report.quiet) std::fputs(concat("wrote    ", f.plot, "\n").c_str(), stderr);
   } catch (Error& e) {
     throw e.in("model '" + f.model + "'");
@@ -170,9 +221,9 @@ void add_compare(CLI::App& app, Action& action) {
   CLI::App& sub = *app.add_subcommand("compare", "Dense against policies: error, density and time of every attention");
   sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
   add_repeatable(sub, "--policy", f->policies, "A policy to compare with dense", "FILE")->required();
-  sub.add_option("--repeat", f->repeat, "Runs; times are medians, the first of several is left out")
-      ->type_name("N")
-      ->capture_default_str();
+  sub.add_option("--repeat", f->repeat,
+                 "Runs; times are medians, the first of several is left out; else what fits two seconds")
+      ->type_name("N");
   sub.add_option("--plot", f->plot, "Write error against time as a picture")->type_name("FILE.svg");
   f->inputs.add_to(sub);
   f->position.add_to(sub);

@@ -41,6 +41,8 @@ int explain(const ExplainFlags& f) {
   try {
     const NamedTensors inputs =
         f.mask.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
+    if (!f.mask.empty() && !f.report.quiet && !f.inputs.given())
+      std::fputs("tessera: no inputs given, drawn from random ones\n", stderr);
     const Binding binding = binding_of(f.inputs, loaded, inputs);
     const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
     if (!f.mask.empty())

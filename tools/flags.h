@@ -31,6 +31,7 @@ struct InputFlags : ShapeFlags {
   std::vector<std::string> input;
   std::string inputs;
   void add_to(CLI::App& app);
+  bool given() const { return !input.empty() || !inputs.empty(); }
 };
 
 // --plugin NAME|LIB

@@ -53,6 +53,8 @@ class Joining {
     for (std::size_t s = 0; s < result_.sites.size(); ++s) {
       advance(reference_, reference_.ends[s]);
       result_.site_nodes.push_back(reference_.from->nodes[reference_.ends[s] - 1].name);
+      result_.site_densities.push_back(
+          measured("reference/" + result_.sites[s].name + "/density", build_.output_of(last_site_, to::density)));
       for (std::size_t p = 0; p < copies_.size(); ++p) {
         advance(copies_[p], copies_[p].ends[s]);
         result_.policies[p].sites.push_back(compare_site(s, p));
@@ -175,6 +177,8 @@ class Joining {
 
   // ErrorSums of a against b, which is the reference's.
   ValueId error(ValueId a, ValueId b) {
+    const auto f64 = static_cast<std::int64_t>(DType::f64);
+    if (!dtypes::floats.has(build_.dtype(b))) b = build_.node("Cast", {b}, {{"to", f64}});
     if (build_.dtype(a) != build_.dtype(b))
       a = build_.node("Cast", {a}, {{"to", static_cast<std::int64_t>(build_.dtype(b))}});
     return build_.node("tessera::ErrorSums", {a, b});
@@ -223,7 +227,6 @@ class Joining {
     Copy& copy = copies_[p];
     for (std::size_t o = 0; o < reference_.from->outputs.size(); ++o) {
       const auto& output = reference_.from->outputs[o];
-      if (!dtypes::floats.has(reference_.from->at(output.value).dtype)) continue;
       build_.name_nodes("MEASURE/" + copy.prefix + output.name);
       const ValueId sums = error(value(copy, copy.from->outputs.at(o).value), value(reference_, output.value));
       result_.policies[p].outputs.push_back(measured(copy.prefix + output.name + "/error", sums));

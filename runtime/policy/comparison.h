@@ -25,14 +25,15 @@ struct ComparedSite {
 };
 struct ComparedPolicy {
   std::vector<ComparedSite> sites;   // as JointGraph::sites
-  std::vector<std::string> outputs;  // f64 [5]: for each floating output of the reference, in order
+  std::vector<std::string> outputs;  // f64 [5]: for each output of the reference; integers compared as numbers
   std::string prefix;                // of the names of the copy's nodes
 };
 struct JointGraph {
   Graph graph;
-  std::vector<AttentionSite> sites;     // of the reference; node: in the reference
-  std::vector<std::string> site_nodes;  // names of the reference's nodes in `graph`
-  std::vector<std::string> outputs;     // names of the reference's floating outputs
+  std::vector<AttentionSite> sites;         // of the reference; node: in the reference
+  std::vector<std::string> site_nodes;      // names of the reference's nodes in `graph`
+  std::vector<std::string> site_densities;  // f32 [B, Hq]: what masks and methods of the file leave
+  std::vector<std::string> outputs;         // names of the reference's outputs
   std::vector<ComparedPolicy> policies;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "runtime/base/log.h"
 #include "runtime/policy/lock.h"
 #include "runtime/session/plugin_host.h"
 
@@ -37,6 +38,15 @@ Registry registry_for(std::span<const std::string> plugins, std::span<const std:
   auto loaded = load_plugins(plugins);
   for (const auto& policy : policies) load_plugins_of(*policy, loaded);
   return registry_with(loaded);
+}
+
+void warn_of_fallbacks(const Policy& policy, const Trail& trail) {
+  const auto refused = std::count_if(trail.sites.begin(), trail.sites.end(), [](const SiteTrail& s) {
+    return std::any_of(s.bindings.begin(), s.bindings.end(), [](const auto& b) { return !b.refusal.empty(); });
+  });
+  if (refused > 0)
+    warn(concat("policy '", policy.path, "': ", refused, " of ", trail.sites.size(),
+                " attention sites stay dense where a method refused them; `tessera explain` says why"));
 }
 
 PolicyUse policy_use(const Policy* policy, const Graph& loaded, const Registry& registry, const StepPosition& at) {

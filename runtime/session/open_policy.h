@@ -15,6 +15,9 @@ Registry registry_for(std::span<const std::string> plugins, const Policy* policy
 // The same for several policies.
 Registry registry_for(std::span<const std::string> plugins, std::span<const std::shared_ptr<const Policy>> policies);
 
+// Warns when methods refused sites, which stay dense because of `else: dense`.
+void warn_of_fallbacks(const Policy& policy, const Trail& trail);
+
 // What stage `policy` needs, for those who make plans themselves. Checks the policy against the methods loaded and its
 // lock, if it is one, against the model. A null policy gives nothing to apply. Errors: policy.
 PolicyUse policy_use(const Policy* policy, const Graph& loaded, const Registry& registry, const StepPosition& at);

@@ -103,8 +103,10 @@ Plan Session::State::make(std::span<const Tensor> tensors, const StepClass& at) 
     });
     Binding binding;
     for (std::size_t i = 0; i < inputs.size(); ++i) binding.shapes[inputs[i].name] = tensors[i].shape();
-    plan =
-        specialise(simplified, binding, registry, passes, {.one_thread = workers.threads() == 1}, {policy.get(), at});
+    Trail trail;
+    plan = specialise(simplified, binding, registry, passes, {.one_thread = workers.threads() == 1},
+                      {policy.get(), at, &trail});
+    if (policy) warn_of_fallbacks(*policy, trail);
   });
   return plan;
 }

@@ -130,6 +130,100 @@ TEST(Compare, runs_branches_that_are_chosen_during_the_run) {
   EXPECT_EQ(mask.code, 0) << mask.err;
 }
 
+// The attention of a model on an [4, 4] grid, then what `rest` makes of its output a.
+std::string small_model(const ScratchFolder& folder, const std::string& rest) {
+  const std::string graph = R"(
+    node { op_type: "Attention" input: "x" input: "x" input: "x" output: "a" }
+    input { name: "x" type { tensor_type { elem_type: 1 shape {
+      dim { dim_value: 1 } dim { dim_value: 2 } dim { dim_value: 16 } dim { dim_value: 8 } } } } }
+    initializer { name: "zero" data_type: 1 float_data: [0] }
+ )";
+  return folder.write("small.textproto", model_text(graph + rest, {}, 23));
+}
+
+std::string sparse_policy(const ScratchFolder& folder, const std::string& rule) {
+  return folder.write("p.yaml",
+                      "version: 1\nplugins: [vsa]\ngrid: [4, 4]\nrules:\n  - {match: {role: self}, " + rule + "}\n");
+}
+
+const char* const half = "use: vsa, with: {tile: [2, 2], sparsity: 0.5}";
+
+// The model gives NaN when the largest of a is not what dense attention makes it.
+TEST(Compare, shows_outputs_that_are_not_numbers) {
+  const ScratchFolder folder;
+  const std::string model = small_model(folder, R"(
+    node { op_type: "ReduceMax" input: "a" output: "m" }
+    node { op_type: "Div" input: "zero" input: "zero" output: "nan" }
+    node { op_type: "Equal" input: "m" input: "limit" output: "dense" }
+    node { op_type: "Where" input: "dense" input: "m" input: "nan" output: "y" }
+    input { name: "limit" type { tensor_type { elem_type: 1 shape {
+      dim { dim_value: 1 } dim { dim_value: 1 } dim { dim_value: 1 } dim { dim_value: 1 } } } } }
+    output { name: "y" } )");
+  const std::string p = sparse_policy(folder, half);
+  const Ran limit = tessera_cli({"run", model, "--input", "x=random:normal,seed=3", "--input", "limit=zeros",
+                                 "--dump-node", "m=" + (folder / "m.npy")});
+  ASSERT_EQ(limit.code, 0) << limit.err;
+  const Ran r = tessera_cli({"compare", model, "--input", "x=random:normal,seed=3", "--input",
+                             "limit=" + (folder / "m.npy"), "--policy", p, "--plot", folder / "p.svg"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.out.substr(0, r.out.find("\n\n")), HasSubstr("nan"));
+  EXPECT_THAT(file_text(folder / "p.svg"), HasSubstr("p.yaml: not finite"));
+}
+
+TEST(Compare, counts_outputs_of_every_type) {
+  const ScratchFolder folder;
+  const std::string model = small_model(folder, R"(
+    node { op_type: "ArgMax" input: "a" output: "y" attribute { name: "axis" type: INT i: 2 } }
+    output { name: "y" } )");
+  const Ran r = tessera_cli({"compare", model, "--input", "x=random:normal,seed=3", "--policy",
+                             sparse_policy(folder, half), "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_GT(Json::parse(r.out)["policies"][0]["outputs"]["y"]["max"], 0);
+}
+
+TEST(Compare, predicts_from_what_a_mask_leaves) {
+  const ScratchFolder folder;
+  const std::string graph = R"(
+    node { op_type: "Attention" input: "x" input: "x" input: "x" output: "y"
+      attribute { name: "is_causal" type: INT i: 1 } }
+    input { name: "x" type { tensor_type { elem_type: 1 shape {
+      dim { dim_value: 1 } dim { dim_value: 2 } dim { dim_value: 16 } dim { dim_value: 8 } } } } }
+    output { name: "y" } )";
+  const std::string model = folder.write("causal.textproto", model_text(graph, {}, 23));
+  const std::string p = sparse_policy(folder, std::string(half) + ", else: dense");
+  const Ran r = tessera_cli({"compare", model, "--policy", p, "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("1 of 1 attention sites stay dense"));
+  const Json report = Json::parse(r.out);
+  EXPECT_NEAR(report["dense"]["density"].get<double>(), 17.0 / 32, 1e-6);
+  EXPECT_NEAR(report["policies"][0]["sites"][0]["speedup_by_flops"].get<double>(), 1, 1e-6);
+}
+
+TEST(Run, says_when_methods_refuse_sites) {
+  const ScratchFolder folder;
+  const std::string p = sparse_policy(folder, "use: vsa, with: {tile: [2, 2], sparsity: 0.5}, else: dense");
+  const Ran r = tessera_cli({"run", source_path("graphs/gpt_kv/model.onnx"), "--inputs",
+                             source_path("graphs/gpt_kv/test_data_set_0"), "--policy", p});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("attention sites stay dense where a method refused them"));
+}
+
+TEST(Explain, draws_the_mask_of_a_site_in_bf16) {
+  const ScratchFolder folder;
+  const std::string p = folder.write("p.yaml",
+                                     "version: 1\nplugins: [vsa]\n"
+                                     "grid: {input: latent, axes: [2, 3, 4], patch: [1, 2, 2]}\nrules:\n"
+                                     "  - {match: {role: self}, use: vsa, with: {tile: [4, 4, 4], sparsity: 0.75}, "
+                                     "precision: bf16}\n");
+  const auto size = [&](const std::string& file) {
+    const Ran r = tessera_cli({"explain", model, "--inputs", inputs, "--policy", file, "--mask",
+                               "blocks.0.self_attn.attention.0", "-o", folder / "mask.png", "--quiet"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    return file_text(folder / "mask.png").substr(16, 8);  // width and height
+  };
+  EXPECT_EQ(size(p), size(policy("vsa")));
+}
+
 TEST(Compare, keeps_to_its_limits) {
   const Ran r = tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--memory-limit", "1K"});
   EXPECT_EQ(r.code, 6) << r.err;

@@ -15,17 +15,18 @@ double ComparedPolicyReport::density() const {
   double pairs = 0, all = 0;
   for (const auto& s : sites) {
     pairs += s.flops;
-    all += s.density > 0 ? s.flops / s.density : 0;
+    all += s.all_flops;
   }
   return all > 0 ? pairs / all : 1;
 }
 
 Difference ComparedPolicyReport::worst_output() const {
+  const auto worse = [](double a, double b) { return std::isnan(a) || a > b ? a : b; };
   Difference worst;
   for (const auto& o : outputs) {
-    worst.relative = std::max(worst.relative, o.relative);
-    worst.greatest = std::max(worst.greatest, o.greatest);
-    worst.cosine = std::min(worst.cosine, o.cosine);
+    worst.relative = worse(o.relative, worst.relative);
+    worst.greatest = worse(o.greatest, worst.greatest);
+    worst.cosine = -worse(-o.cosine, -worst.cosine);
   }
   return worst;
 }
@@ -38,7 +39,7 @@ std::string times(double x) { return fmt::format("{:.2f}x", x); }
 
 Table summary(const CompareReport& r) {
   Table table{{"policy", "density", "output error", "max", "cosine", "model", "speed-up", "attention", "speed-up"}, {}};
-  table.rows.push_back({"dense", share(1), "0", "0", "1", readable_time(r.dense_seconds), times(1),
+  table.rows.push_back({r.reference, share(r.dense_density), "0", "0", "1", readable_time(r.dense_seconds), times(1),
                         readable_time(r.dense_attention_seconds), times(1)});
   for (const auto& p : r.policies) {
     const Difference worst = p.worst_output();
@@ -119,7 +120,11 @@ Json compare_json(const CompareReport& r) {
           {"model", r.model},
           {"environment", {{"cpu", cpu_name()}, {"isa", isa_name()}, {"threads", r.threads}, {"commit", build_commit}}},
           {"runs", r.runs},
-          {"dense", {{"model_s", r.dense_seconds}, {"attention_s", r.dense_attention_seconds}}},
+          {"dense",
+           {{"methods", r.reference},
+            {"density", r.dense_density},
+            {"model_s", r.dense_seconds},
+            {"attention_s", r.dense_attention_seconds}}},
           {"policies", policies}};
 }
 

@@ -19,12 +19,14 @@ struct Difference {
 struct ComparedSiteReport {
   std::string name, method, precision;  // precision: the type of its operands
   Difference isolated, cumulative;
-  double density = 1;  // pairs computed by all pairs, over batch and heads
-  double mass = 1;     // dense attention mass on the keys that were kept
-  double flops = 0;    // of the pairs computed, both products
+  double density = 1;        // pairs computed by all pairs, over batch and heads
+  double mass = 1;           // dense attention mass on the keys that were kept
+  double dense_density = 1;  // of the reference, where a mask hides keys or the file has methods of its own
+  double flops = 0;          // of the pairs computed, both products
+  double all_flops = 0;      // of all pairs
   double dense_seconds = 0, seconds = 0;
   double speedup() const { return dense_seconds / seconds; }
-  double predicted() const { return density > 0 ? 1 / density : INFINITY; }
+  double predicted() const { return density > 0 ? dense_density / density : INFINITY; }
 };
 
 struct ComparedPolicyReport {
@@ -34,12 +36,14 @@ struct ComparedPolicyReport {
   std::vector<Difference> outputs;  // as CompareReport::outputs
 
   double density() const;           // of all sites, each by its dense FLOPs
-  Difference worst_output() const;  // the largest errors, the smallest cosine
+  Difference worst_output() const;  // the largest errors, the smallest cosine; NaN where one is NaN
 };
 
 struct CompareReport {
   std::string model;
+  std::string reference = "dense";  // what the policies are compared with
   int threads = 1, runs = 1;
+  double dense_density = 1;
   std::vector<std::string> outputs;
   double dense_seconds = 0, dense_attention_seconds = 0;
   std::vector<ComparedPolicyReport> policies;

@@ -81,12 +81,15 @@ TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors&
   TileMask mask{fmt::format("{}  head {}", site, head), fmt::format("density {:.3f}", density), {1}, {1}, {density}};
   for (const Step& step : run.plan().steps) {
     const Node& node = run.plan().graph.at(step.node);
-    if (node.name != name) continue;
+    if (node.name != name || node.op->domain != "tessera.attention") continue;  // casts around it have its name
     if (!step.state || node.op->name == "dense") break;
     const auto [part, place] = part_of(*static_cast<const AttentionNode*>(step.state.get()), head);
     const PlannedMethod& planned = *part->planned;
     mask.title += ": " + planned.method.name;
-    if (!planned.selects()) break;
+    if (!planned.selects()) {
+      mask.caption = concat("the method chooses keys by itself; ", mask.caption);
+      return mask;
+    }
     const auto size = static_cast<std::size_t>(element_count(planned.selection_shape()));
     fill(mask, planned,
          read_selection(planned, results.at("selection")

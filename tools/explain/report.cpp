@@ -108,7 +108,8 @@ Table linear_table(const Trail& trail) {
 
 std::string totals_text(const Explanation& x) {
   const Totals t = totals_of(x.trail);
-  std::string text = fmt::format("sites      {}, density {:.3f}\n", x.trail.sites.size(), t.density);
+  std::string text = fmt::format("sites      {}, density {}\n", x.trail.sites.size(),
+                                 x.trail.sites.empty() ? "-" : fmt::format("{:.3f}", t.density));
   text += fmt::format("work       {} of {} dense, {}\n", readable_count(t.flops, "FLOP"),
                       readable_count(t.dense_flops, "FLOP"), share(t.flops, t.dense_flops));
   if (t.linear)

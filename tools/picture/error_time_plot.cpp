@@ -37,7 +37,8 @@ struct Axes {
     double smallest = INFINITY, largest = 0;
     for (const auto& p : points) {
       slowest = std::max(slowest, p.seconds);
-      if (p.error > 0) smallest = std::min(smallest, p.error), largest = std::max(largest, p.error);
+      if (p.error > 0 && std::isfinite(p.error))
+        smallest = std::min(smallest, p.error), largest = std::max(largest, p.error);
     }
     slowest = slowest > 0 ? slowest * 1.08 : 1;
     if (!(largest > 0)) smallest = 1e-3, largest = 1;
@@ -46,6 +47,7 @@ struct Axes {
   }
   double x(double seconds) const { return left + seconds / slowest * (width - left - right); }
   double y(double error) const {
+    if (!std::isfinite(error)) return top;
     const double place = error > 0 ? std::log10(error) : low;
     return height - bottom - (place - low) / (high - low) * (height - top - bottom);
   }
@@ -91,7 +93,8 @@ std::string error_time_plot(const std::string& title, const std::vector<PlotPoin
     while (taken(label)) label -= 14;
     labels.emplace_back(x, label);
     svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\"/>\n", x, y, colour);
-    svg += words(x + 8, label, points[i].name, "start", fmt::format("fill=\"{}\"", colour).c_str());
+    const std::string text = points[i].name + (std::isfinite(points[i].error) ? "" : ": not finite");
+    svg += words(x + 8, label, text, "start", fmt::format("fill=\"{}\"", colour).c_str());
   }
   return svg + "</svg>\n";
 }

@@ -62,7 +62,9 @@ Canvas draw_mask(const TileMask& mask) {
   const int scale = columns.pixels() >= 480 ? 2 : 1;  // of the text
   const int width =
       std::max({columns.pixels(), Canvas::text_width(mask.title, 2), Canvas::text_width(mask.caption, scale)});
-  Canvas canvas(left + width + right, top + rows.pixels() + bottom, paper);
+  const std::string vertical = "query tiles, by frame";
+  const int height = std::max(rows.pixels(), Canvas::text_width(vertical, scale));
+  Canvas canvas(left + width + right, top + height + bottom, paper);
   draw_cells(canvas, mask, rows, columns);
   for_each_frame(rows, 12, [&](int y, std::int64_t t, bool labelled) {
     if (t > 0) canvas.fill(left, top + y - 1, columns.pixels(), 1, line);
@@ -74,10 +76,9 @@ Canvas draw_mask(const TileMask& mask) {
     if (labelled) canvas.text(left + x + 1, top + rows.pixels() + 5, std::to_string(t), words);
   });
   canvas.text(left, 16, mask.title, words, 2);
-  canvas.text(left, top + rows.pixels() + 24, "key tiles, by frame", words, scale);
-  canvas.text(left, top + rows.pixels() + 54, mask.caption, words, scale);
-  const std::string vertical = "query tiles, by frame";
-  canvas.text_up(18, top + std::min(rows.pixels(), Canvas::text_width(vertical, scale)), vertical, words, scale);
+  canvas.text(left, top + height + 24, "key tiles, by frame", words, scale);
+  canvas.text(left, top + height + 54, mask.caption, words, scale);
+  canvas.text_up(18, top + Canvas::text_width(vertical, scale), vertical, words, scale);
   return canvas;
 }
 
