@@ -136,7 +136,7 @@ TEST(Product, scales_and_adds) {
   }
 }
 
-// Sizes that take packed panels where the CPU has the registers: panels, tiles and chunks of k that end early.
+// Sizes that are cut into pieces, none of them whole.
 TEST(Product, large_products_of_f32) {
   const auto d = filled<float>(203 * 437, 4);
   for (const bool transposed : {false, true})
