@@ -106,8 +106,9 @@ struct MethodTensors {
 };
 
 struct AttentionMethod {
-  std::string name, doc, source, library;  // library: the plugin that brought it, empty for built-in
-  int version = 1;                         // of the semantics; the opset import of a saved file
+  std::string name, doc, source;
+  std::string library, library_version;  // the plugin that brought it; empty for built-in
+  int version = 1;                       // of the semantics; the opset import of a saved file
   std::vector<MethodParameter> parameters;
 
   // Refuses parameters and shapes that do not go together: Error(bad_input). May be null.

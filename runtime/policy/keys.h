@@ -12,6 +12,6 @@ inline constexpr std::string_view linear[] = {"match", "precision", "optional"};
 inline constexpr std::string_view linear_match[] = {"name", "regex", "steps"};
 inline constexpr std::string_view schedule[] = {"from", "to", "add", "every", "after"};
 inline constexpr std::string_view lock[] = {"model", "methods"};
-inline constexpr std::string_view lock_method[] = {"name", "version", "library"};
+inline constexpr std::string_view lock_method[] = {"name", "version", "library", "library_version"};
 
 }  // namespace tessera::policy_keys

@@ -27,9 +27,13 @@ class Hash {
   std::uint64_t state_ = 0xcbf29ce484222325;
 };
 
+// Weights count by type and shape; shapes, axes and indices, which are a few integers, by their values too.
 void add_tensor(Hash& hash, const Tensor& t) {
+  constexpr std::int64_t few = 64;
   hash.add_text_of(t.dtype());
   hash.add_text_of(t.shape());
+  const bool counts = t.dtype() == DType::i64 || t.dtype() == DType::i32;
+  if (counts && t.size() <= few) hash.add({static_cast<const char*>(t.raw()), t.bytes()});
 }
 
 void add_graph(Hash& hash, const Graph& g);
@@ -41,8 +45,8 @@ void add_attribute(Hash& hash, const Attribute& a) {
   if (const auto* body = dynamic_cast<const GraphBody*>(graph->get())) add_graph(hash, body->graph);
 }
 
-// Values are numbered as nodes mention them, so that their names and ids do not matter; a constant is its type and
-// shape. Names of nodes count: sites bear them, and rules match them.
+// Values are numbered as nodes mention them, so that their names and ids do not matter. Names of nodes count: sites
+// bear them, and rules match them.
 void add_graph(Hash& hash, const Graph& g) {
   std::vector<std::size_t> number(g.values.size(), 0);
   std::size_t next = 0;
@@ -86,6 +90,15 @@ std::string structural_hash(const Graph& g) {
   return hash.digits();
 }
 
+namespace {
+
+std::string origin(const std::string& library, const std::string& version) {
+  if (library.empty()) return "the built-in one";
+  return concat("that of library '", library, "' ", version.empty() ? "without a version" : version);
+}
+
+}  // namespace
+
 void check_lock(const Policy& policy, const Graph& loaded, const Registry& registry) {
   if (!policy.lock) return;
   const Lock& lock = *policy.lock;
@@ -98,10 +111,10 @@ void check_lock(const Policy& policy, const Graph& loaded, const Registry& regis
     if (method.version != m.version)
       policy_error(policy.path, m.at, "locked to version ", m.version, " of method '", m.name, "'; loaded is version ",
                    method.version);
-    if (method.library != m.library)
-      policy_error(policy.path, m.at, "method '", m.name, "' is locked to ",
-                   m.library.empty() ? "the built-in one" : concat("library '", m.library, "'"), "; loaded is ",
-                   method.library.empty() ? "the built-in one" : concat("that of '", method.library, "'"));
+    const std::string locked = origin(m.library, m.library_version),
+                      loaded_one = origin(method.library, method.library_version);
+    if (locked != loaded_one)
+      policy_error(policy.path, m.at, "method '", m.name, "' is locked to ", locked, "; loaded is ", loaded_one);
   }
 }
 

@@ -166,6 +166,7 @@ Lock parse_lock(const PolicyNode& node) {
         if (m.name == "name") method.name = m.value.text();
         if (m.name == "version") method.version = m.value.integer(1, largest);
         if (m.name == "library") method.library = m.value.text();
+        if (m.name == "library_version") method.library_version = m.value.text();
       }
       lock.methods.push_back(std::move(method));
     }

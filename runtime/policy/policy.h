@@ -111,7 +111,7 @@ struct PluginName {
 // What a lock file adds: the model and the methods it was made with.
 struct Lock {
   struct Method {
-    std::string name, library;
+    std::string name, library, library_version;  // no library: built-in
     std::int64_t version = 1;
     PolicyPlace at;
   };

@@ -87,7 +87,7 @@ std::unique_ptr<Loaded> adopt_all(const Process& p, const tsr_plugin& theirs, co
   }
   std::vector<std::unique_ptr<const AttentionMethod>> records;
   for (const tsr_method& m : std::span(table.methods, table.method_count))
-    records.push_back(adopt(loaded->methods.emplace_back(), m, table.name, frame));
+    records.push_back(adopt(loaded->methods.emplace_back(), m, table, frame));
   for (const auto& record : records) const MethodTables refused_here(*record);  // not after others are registered
   for (auto& record : records) {
     loaded->plugin.methods.push_back(record.get());

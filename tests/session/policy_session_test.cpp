@@ -119,6 +119,13 @@ TEST(StructuralHash, sees_everything_but_weights) {
   other = model();
   other.nodes[2].in[1] = other.nodes[0].in[0];
   EXPECT_NE(hash, structural_hash(other));
+  const auto reshaped = [](const char* shape) {
+    SmallGraph s;
+    s.output("y", s.node("Reshape", {s.input("x", {2, 8}), s.weight("shape", shape)}));
+    return structural_hash(s.g);
+  };
+  EXPECT_NE(reshaped("i64{4, 4}"), reshaped("i64{2, 8}")) << "shapes are topology: other heads are another model";
+  EXPECT_EQ(reshaped("i64{4, 4}"), reshaped("i64{4, 4}"));
   other = model();
   other.nodes[1].name = "renamed";
   EXPECT_NE(hash, structural_hash(other)) << "names of nodes name sites, which rules match";
@@ -135,8 +142,9 @@ TEST(Locks, insist_on_model_and_methods) {
               HasSubstr("p.yaml:2:7: locked to another model: its structure was 0123456789abcdef"));
   EXPECT_THAT(locked(hash + ", methods: [{name: dense, version: 2}]"),
               HasSubstr("locked to version 2 of method 'dense'; loaded is version 1"));
-  EXPECT_THAT(locked(hash + ", methods: [{name: dense, version: 1, library: vsa}]"),
-              HasSubstr("method 'dense' is locked to library 'vsa'; loaded is the built-in one"));
+  EXPECT_THAT(
+      locked(hash + ", methods: [{name: dense, version: 1, library: vsa}]"),
+      HasSubstr("method 'dense' is locked to that of library 'vsa' without a version; loaded is the built-in one"));
   EXPECT_THAT(locked(hash + ", methods: [{name: vsa, version: 1}]"), HasSubstr("no attention method 'vsa'"));
 }
 

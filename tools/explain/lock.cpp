@@ -20,8 +20,14 @@ double as_written(float x) {
   return exact;
 }
 
-std::string range_text(double first, double last, const char* unit) {
-  return first == last ? concat(first, unit) : concat(first, unit, "-", last, unit);
+// As the parser reads it again: all digits that it takes, no exponent.
+std::string range_text(const StepRange& r) {
+  const auto end_text = [&](double x) {
+    char digits[400];
+    const auto end = std::to_chars(digits, digits + sizeof digits, x, std::chars_format::fixed).ptr;
+    return concat(std::string_view(digits, end), r.percent ? "%" : "");
+  };
+  return r.first == r.last ? end_text(r.first) : concat(end_text(r.first), "-", end_text(r.last));
 }
 
 Json ranges_json(const std::vector<IndexRange>& ranges) {
@@ -44,7 +50,7 @@ Json match_json(const Match& m) {
   if (!m.names.empty()) json["name"] = patterns_json(m.names);
   if (!m.regexes.empty()) json["regex"] = patterns_json(m.regexes);
   if (!m.heads.empty()) json["heads"] = ranges_json(m.heads);
-  for (const auto& s : m.steps) json["steps"].push_back(range_text(s.first, s.last, s.percent ? "%" : ""));
+  for (const auto& s : m.steps) json["steps"].push_back(range_text(s));
   if (!m.when.empty()) json["when"] = m.when_text;
   return json;
 }
@@ -115,7 +121,10 @@ Json locked_policy(const Policy& policy, const Graph& loaded, const std::string&
   for (const auto& m : methods) {
     const AttentionMethod& method = *find_method(m);
     Json entry = {{"name", m}, {"version", method.version}};
-    if (!method.library.empty()) entry["library"] = method.library;
+    if (!method.library.empty()) {
+      entry["library"] = method.library;
+      entry["library_version"] = method.library_version;
+    }
     list.push_back(entry);
   }
   json["lock"] = {{"model", structural_hash(loaded)}, {"methods", list}};

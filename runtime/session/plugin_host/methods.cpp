@@ -212,7 +212,7 @@ void backward(const AttentionMethod& m, const MethodCall& call, const MethodTens
 
 }  // namespace
 
-std::unique_ptr<const AttentionMethod> adopt(AdoptedMethod& to, const tsr_method& table, const std::string& plugin,
+std::unique_ptr<const AttentionMethod> adopt(AdoptedMethod& to, const tsr_method& table, const tsr_plugin& plugin,
                                              const std::string& frame) try {
   to.table = &table;
   to.frame = frame;
@@ -220,7 +220,8 @@ std::unique_ptr<const AttentionMethod> adopt(AdoptedMethod& to, const tsr_method
   m->name = table.name;
   m->doc = table.doc;
   m->source = table.source;
-  m->library = plugin;
+  m->library = plugin.name;
+  m->library_version = plugin.version;
   m->version = static_cast<int>(table.version);
   m->parameters = parameters_of(table.parameters, table.parameter_count);
   m->coarse_gate = table.coarse_gate != 0;

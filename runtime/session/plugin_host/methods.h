@@ -17,7 +17,7 @@ struct AdoptedMethod {
 };
 
 // The record; the table must have passed check_tables, `adopted` must outlive it. Errors: plugin.
-std::unique_ptr<const AttentionMethod> adopt(AdoptedMethod& adopted, const tsr_method& table, const std::string& plugin,
+std::unique_ptr<const AttentionMethod> adopt(AdoptedMethod& adopted, const tsr_method& table, const tsr_plugin& plugin,
                                              const std::string& frame);
 
 }  // namespace tessera
