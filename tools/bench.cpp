@@ -22,8 +22,7 @@ struct BenchFlags {
   std::vector<std::string> models, policies, require;
   std::string threads = "0";
   int repeat = 15, warmup = 2;
-  std::int64_t train_step = -1;
-  std::string step;
+  StepFlags at;
   InputFlags inputs;
   SessionFlags session;
   ReportFlags report;
@@ -89,8 +88,8 @@ Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry) {
   return [session, inputs, counted, &f] {
     FlopSum sum;
     RunOptions run;
-    run.train_step = f.train_step;
-    if (!f.step.empty()) std::tie(run.step, run.steps) = parse_step(f.step, "--step");
+    const StepPosition at = f.at.position();
+    run.step = at.step, run.steps = at.steps, run.train_step = at.train_step;
     run.deadline = f.session.deadline_from_now();
     if (!std::exchange(*counted, true)) run.observer = &sum;
     const auto begin = std::chrono::steady_clock::now();
@@ -195,7 +194,7 @@ int bench(const BenchFlags& f) {
   for (const auto& r : requirements)
     check(r.quantity != "ratio" || entries.size() > 1,
           "--require ratio: there is nothing to compare; give two models, two policies or --threads 1,2");
-  if (!f.step.empty()) parse_step(f.step, "--step");
+  f.at.position();  // refuses a bad one before anything is measured
   measure(f, entries);
   const Json report = report_json(f, entries);
   if (!f.report.quiet && !f.inputs.given()) std::fputs("tessera: no inputs given, measured with random ones\n", stderr);
@@ -211,10 +210,7 @@ void add_bench(CLI::App& app, Action& action) {
   sub.add_option("MODEL", f->models, "Models: .onnx, or .textproto")->required();
   add_repeatable(sub, "--policy", f->policies, "A policy to measure with; several are compared; none: without one",
                  "FILE|none");
-  sub.add_option("--train-step", f->train_step, "The step of training that the policies' schedules are at")
-      ->type_name("N");
-  sub.add_option("--step", f->step, "The position in a loop of n runs, from 0, that the policies are to see")
-      ->type_name("i/n");
+  f->at.add_to(sub);
   sub.add_option("--repeat", f->repeat, "Measured rounds; in each every model runs once")
       ->type_name("N")
       ->capture_default_str();

@@ -102,7 +102,8 @@ void StepFlags::add_to(CLI::App& app) {
   app.add_option("--step", step, "The position in a loop of n runs, from 0, that policies are to see")
       ->type_name("i/n");
   app.add_option("--train-step", train_step, "The step of training that policies' schedules are at; else their end")
-      ->type_name("N");
+      ->type_name("N")
+      ->check([](const std::string& n) { return n.starts_with('-') ? concat("must be from 0, got ", n) : ""; });
 }
 
 void PolicyFlags::add_to(CLI::App& app) {

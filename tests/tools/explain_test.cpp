@@ -116,6 +116,34 @@ TEST(Explain, writes_locks_that_refuse_to_drift) {
   EXPECT_THAT(drift.err, HasSubstr("locked to version 2 of method 'dense'; loaded is version 1"));
 }
 
+TEST(Explain, locks_keep_numbers_and_the_versions_of_plugins) {
+  const PolicyFile policy(
+      "plugins: [vsa]\ngrid: [4, 4]\n"
+      "rules: [{match: {role: self, steps: [1000000-2000000, 33.333333%-66.666667%, 7]}, use: vsa, "
+      "with: {tile: [2, 2], topk: 2}}]\n");
+  const std::string lock = policy.folder / "lock.json";
+  const Ran made = explain(policy.path, {"--lock", lock});
+  ASSERT_EQ(made.code, 0) << made.err;
+  Json json = Json::parse(file_text(lock));
+  EXPECT_EQ(json["rules"][0]["match"]["steps"], Json({"1000000-2000000", "33.333333%-66.666667%", "7"}));
+  const Ran again = explain(lock);
+  EXPECT_EQ(again.code, 0) << again.err;
+  for (Json& method : json["lock"]["methods"])
+    if (method["name"] == "vsa") method["library_version"] = "0.9";
+  std::ofstream(lock) << json;
+  const Ran drift = explain(lock);
+  EXPECT_EQ(drift.code, 4);
+  EXPECT_THAT(drift.err, HasSubstr("method 'vsa' is locked to that of library 'vsa' 0.9; loaded is that of"));
+}
+
+TEST(PolicyFlag, refuses_steps_before_the_first) {
+  const PolicyFile policy(rules);
+  const Ran r = explain(policy.path, {"--train-step", "-5"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, HasSubstr("--train-step: must be from 0, got -5"));
+  EXPECT_EQ(tessera_cli({"bench", model, "--policy", policy.path, "--train-step", "-1"}).code, 2);
+}
+
 TEST(PolicyFlag, reaches_every_subcommand) {
   const PolicyFile policy("rules: [{match: {role: self}, use: dense, precision: bf16}]\n");
   const std::vector<std::string> given = {"--policy", policy.path,       "--set",   "batch=1",
