@@ -154,7 +154,6 @@ BindingTrail Binder::settle(Graph& g, const Node& dense, const AttentionSite& si
     binding.refused_method = group.method->name;
     group.method = find_method(dense_name);
     group.parameters.clear();
-    group.bf16 = false;
     g.at(site.node) = dense;
     refusal_of(g, site.node, dense_name, {});
   }

@@ -21,7 +21,9 @@ Attribute converted(const MethodParameter& p, const Attribute& value) {
 
 // A number in the schema's type, where it has one.
 Attribute number(const MethodParameter& p, double x) {
-  if (p.type == AttributeType::integer && std::floor(x) == x) return static_cast<std::int64_t>(x);
+  constexpr double beyond = 0x1p63;  // of 64-bit integers
+  const bool whole = std::floor(x) == x && x >= -beyond && x < beyond;
+  if (p.type == AttributeType::integer && whole) return static_cast<std::int64_t>(x);
   return static_cast<float>(x);
 }
 

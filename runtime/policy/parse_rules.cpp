@@ -1,4 +1,5 @@
 // Rules, their parameters, the token grid and the lock.
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/policy/keys.h"
@@ -123,6 +124,18 @@ LinearRule parse_linear(const PolicyNode& node) {
   return rule;
 }
 
+namespace {
+
+std::vector<std::int64_t> different(std::vector<std::int64_t> axes, const PolicyNode& list) {
+  const auto items = list.items();
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    if (std::count(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(i), axes[i]) > 0)
+      items[i].fail("axis ", axes[i], " stands in ", list.what(), " twice");
+  return axes;
+}
+
+}  // namespace
+
 GridSpec parse_grid(const PolicyNode& node) {
   constexpr std::size_t most_axes = 4;
   GridSpec grid;
@@ -138,10 +151,9 @@ GridSpec parse_grid(const PolicyNode& node) {
     return grid;
   }
   for (const auto& e : node.entries(policy_keys::grid)) {
-    if (e.name == "input")
-      grid.input = e.value.text();
-    else
-      (e.name == "axes" ? grid.axes : grid.patch) = sizes(e.value, e.name == "axes" ? 0 : 1);
+    if (e.name == "input") grid.input = e.value.text();
+    if (e.name == "axes") grid.axes = different(sizes(e.value, 0), e.value);
+    if (e.name == "patch") grid.patch = sizes(e.value, 1);
   }
   if (grid.input.empty()) node.fail("grid needs 'input': the model's input whose axes form the grid");
   if (grid.axes.empty()) node.fail("grid needs 'axes': which axes of input '", grid.input, "' form the grid");

@@ -72,6 +72,7 @@ TEST(BadPolicy, files) {
 
 TEST(BadPolicy, grids) {
   expect_all({
+      {"version: 1\ngrid: {input: x, axes: [2, 3, 2]}\n", "2:31", "axis 2 stands in axes twice"},
       {"version: 1\ngrid: [8, 0, 8]\n", "2:11", "grid must be from 1 to"},
       {"version: 1\ngrid: [2, 2, 2, 2, 2]\n", "2:7", "grid has 5 numbers; a grid has 1 to 4 axes"},
       {"version: 1\ngrid: 8x8\n", "2:7", "grid takes a whole number, got the text '8x8'"},

@@ -46,6 +46,7 @@ TEST(PolicyOnModel, methods_and_parameters) {
       {with("share: {from: 0, to: 2, add: 0.5}"), "4:65", "2"},
       {with("extra: {from: 0, to: 2, add: 0.5}"), "4:65", "adding 0.5 leaves it none"},
       {with("extra: {from: 0.5, to: 2, add: 1}"), "4:65", "extra"},
+      {with("extra: {from: 1e29, to: 1e29, add: 1}"), "4:65", "'extra' must be an integer, got 1e+29"},
       {with("tile: {from: 1, to: 2, add: 1}"), "4:64", "tile"},
   });
 }

@@ -201,9 +201,20 @@ TEST(Apply, falls_back_to_dense_only_where_asked_and_counts_it) {
   EXPECT_EQ(causal.method, "dense");
   EXPECT_EQ(causal.refused_method, "nearby");
   EXPECT_THAT(causal.refusal, HasSubstr("causal"));
-  EXPECT_FALSE(causal.bf16) << "a site that was refused stays as it was";
+  EXPECT_TRUE(causal.bf16) << "dense attention can do that part of the rule";
   EXPECT_THAT(trail.sites[3].bindings.at(0).refusal, HasSubstr("cross-attention"));
   EXPECT_EQ(trail.sites[1].bindings.at(0).refusal, "");
+}
+
+TEST(Apply, heads_that_fall_back_keep_the_precision_of_the_others) {
+  PolicyModel model;
+  const Trail trail = model.apply(grid +
+                                  "rules: [{use: dense, precision: bf16}, {match: {causal: true, heads: 0}, "
+                                  "use: nearby, else: dense, precision: bf16}]\n");
+  verify(model.g);
+  EXPECT_EQ(trail.fallbacks, 1);
+  EXPECT_TRUE(trail.sites[2].bindings.at(0).bf16 && trail.sites[2].bindings.at(1).bf16);
+  EXPECT_EQ(model.g.at(model.site(2).in[0]).dtype, DType::bf16);
 }
 
 TEST(Apply, a_site_bound_in_the_file_stays_where_no_rule_speaks) {
