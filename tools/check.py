@@ -5,6 +5,8 @@ Rules (DESIGN: layers only look down; each library stays inside its fence; small
   layers   a file includes only from its own folder's layer number or lower, siblings of one number not at all
   fences   a library's headers appear only where listed
   sizes    files <= 400 lines, functions <= 80 lines
+  types    a type's full name is defined in one file: two of one name in a program are undefined behaviour, and no linker
+           tells
   words    no macros, no conditional compilation, no vague names, no to-dos, headers open with a comment
 """
 import re
@@ -39,6 +41,7 @@ FENCES = {
     r"(thread|mutex|future|execution)$": ["runtime/base/log.cpp", "runtime/exec/", "runtime/session/", "tools/", "tests/"],
 }
 VAGUE = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|manager|handler|impl)(_|$)")
+DEFINED = re.compile(r"(?:struct|class|enum class|enum|union) (\w+)(?: final)?(?: : [^;]*)? \{")
 CONDITIONALS_ALLOWED = {"ops/simd.h", "plugins/sdk/tessera/plugin.h"}
 MAX_LINES, MAX_FUNCTION = 400, 80
 
@@ -78,6 +81,18 @@ def check_functions(path, lines, fault):
             start = None
 
 
+def defined_types(text):
+    """The full names of the types defined at namespace scope, unnamed namespaces left out, with their lines."""
+    scope = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if opened := re.match(r"namespace\s*(?:\[\[.*?\]\]\s*)?([\w:]*)\s*\{$", line):
+            scope.append(opened.group(1))
+        elif line.startswith("}  // namespace"):
+            scope.pop()
+        elif "" not in scope and (named := DEFINED.match(line)):
+            yield "::".join([*scope, named.group(1)]), number
+
+
 def check_words(path, text, fault):
     lines = text.splitlines()
     if VAGUE.search(Path(path).stem):
@@ -101,6 +116,7 @@ def main():
     files = subprocess.run(["git", "ls-files", "*.h", "*.hpp", "*.cpp", "*.c"], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout.split()
     total = 0
+    home = {}  # type -> the file that defines it
     for path in files:
         if not (ROOT / path).exists():
             continue
@@ -112,6 +128,9 @@ def main():
             fault(path, len(lines), f"{len(lines)} lines; at most {MAX_LINES}")
         check_includes(path, text, fault)
         check_functions(path, lines, fault)
+        for name, number in defined_types(text) if not path.endswith(".c") else ():
+            if home.setdefault(name, path) != path:
+                fault(path, number, f"{name} is defined in {home[name]} as well; give one of them another name")
         check_words(path, text, fault)
     for line in faults:
         print(line)

@@ -10,7 +10,7 @@ namespace {
 
 bool is_product(const Node& n) { return n.op->domain.empty() && (n.op->name == "MatMul" || n.op->name == "Gemm"); }
 
-bool matches(const Match& m, const std::string& name) {
+bool matches(const RuleMatch& m, const std::string& name) {
   const auto any = [&](const std::vector<NamePattern>& patterns) {
     return patterns.empty() ||
            std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.matches(name); });

@@ -148,9 +148,9 @@ std::vector<NamePattern> patterns(const PolicyNode& node, bool regex) {
 
 }  // namespace
 
-Match parse_match(const PolicyNode& node, std::span<const std::string_view> known) {
+RuleMatch parse_match(const PolicyNode& node, std::span<const std::string_view> known) {
   static constexpr std::string_view roles[] = {"self", "cross"};
-  Match m;
+  RuleMatch m;
   for (const auto& e : node.entries(known)) {
     if (e.name == "role") {
       for (const auto& item : e.value.items()) m.roles.push_back(static_cast<Role>(item.choice(roles)));

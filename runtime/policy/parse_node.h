@@ -71,7 +71,7 @@ struct PolicyNode::Entry {
 std::vector<std::string> strings(std::span<const std::string_view> names);
 
 // One reader per part of the file.
-Match parse_match(const PolicyNode& node, std::span<const std::string_view> known);
+RuleMatch parse_match(const PolicyNode& node, std::span<const std::string_view> known);
 Rule parse_rule(const PolicyNode& node);
 LinearRule parse_linear(const PolicyNode& node);
 std::vector<ParameterSetting> parse_parameters(const PolicyNode& node);

@@ -68,7 +68,7 @@ struct NamePattern {
 };
 
 // Every key that is given must hold; of a list, one element. An empty list: not asked for.
-struct Match {
+struct RuleMatch {
   std::vector<Role> roles;
   std::optional<bool> causal;
   std::vector<IndexRange> layers, heads;
@@ -80,7 +80,7 @@ struct Match {
 
 struct Rule {
   PolicyPlace at, use_at;
-  Match match;
+  RuleMatch match;
   std::string method;
   std::vector<ParameterSetting> with;
   bool optional = false;    // may match nothing
@@ -90,7 +90,7 @@ struct Rule {
 
 struct LinearRule {
   PolicyPlace at;
-  Match match;  // names and steps only
+  RuleMatch match;  // names and steps only
   bool optional = false;
   bool bf16 = false;
 };

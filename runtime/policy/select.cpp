@@ -18,12 +18,12 @@ bool any_matches(const std::vector<NamePattern>& patterns, const std::string& na
          std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.matches(name); });
 }
 
-bool any_head(const Match& m, const AttentionSite& site) {
+bool any_head(const RuleMatch& m, const AttentionSite& site) {
   return m.heads.empty() ||
          std::any_of(m.heads.begin(), m.heads.end(), [&](const auto& r) { return r.first < site.q_heads; });
 }
 
-bool has_role(const Match& m, const AttentionSite& site) {
+bool has_role(const RuleMatch& m, const AttentionSite& site) {
   return m.roles.empty() || std::find(m.roles.begin(), m.roles.end(), site.role) != m.roles.end();
 }
 
@@ -62,7 +62,7 @@ class Effect {
     bool matches = false;
     for (const auto& site : sites_) {
       if (has_role(rule.match, site)) layers.insert(site.layer);
-      Match any_heads = rule.match;
+      RuleMatch any_heads = rule.match;
       any_heads.heads.clear();
       if (structural_mismatch(any_heads, site).empty())
         for (std::int64_t h = 0; h < site.q_heads; ++h) heads.insert(h);
@@ -107,7 +107,7 @@ class Effect {
     policy_error(policy_.path, policy_.rules[r].at, "the rule never wins: at every site a later rule (line ", list,
                  ") matches too, and the last match wins");
   }
-  static bool always_takes(const Match& m, const AttentionSite& site, std::int64_t head) {
+  static bool always_takes(const RuleMatch& m, const AttentionSite& site, std::int64_t head) {
     return m.steps.empty() && m.when.empty() && takes_head(m, head) && structural_mismatch(m, site).empty();
   }
 
@@ -117,7 +117,7 @@ class Effect {
 
 }  // namespace
 
-std::string structural_mismatch(const Match& m, const AttentionSite& site) {
+std::string structural_mismatch(const RuleMatch& m, const AttentionSite& site) {
   if (!has_role(m, site)) return concat("role is ", name(site.role));
   if (m.causal && *m.causal != site.causal) return concat("causal is ", site.causal ? "true" : "false");
   if (!any_holds(m.layers, site.layer)) return concat("layer is ", site.layer);
@@ -127,7 +127,7 @@ std::string structural_mismatch(const Match& m, const AttentionSite& site) {
   return {};
 }
 
-std::string when_mismatch(const Match& m, const AttentionSite& site) {
+std::string when_mismatch(const RuleMatch& m, const AttentionSite& site) {
   static constexpr std::string_view names[] = {"tokens", "keys", "batch", "heads", "head_dim"};
   for (const auto& c : m.when)
     if (!holds(c, site))
@@ -135,7 +135,7 @@ std::string when_mismatch(const Match& m, const AttentionSite& site) {
   return {};
 }
 
-bool takes_head(const Match& m, std::int64_t head) { return any_holds(m.heads, head); }
+bool takes_head(const RuleMatch& m, std::int64_t head) { return any_holds(m.heads, head); }
 
 Winners select_rules(const Policy& policy, const std::vector<AttentionSite>& sites, const StepClass& at) {
   const Effect effect(policy, sites);
@@ -145,7 +145,7 @@ Winners select_rules(const Policy& policy, const std::vector<AttentionSite>& sit
     auto& winners = all.of.emplace_back(static_cast<std::size_t>(site.q_heads), -1);
     auto& trails = all.rules.emplace_back();
     for (std::size_t r = 0; r < policy.rules.size(); ++r) {
-      const Match& m = policy.rules[r].match;
+      const RuleMatch& m = policy.rules[r].match;
       auto& trail = trails.emplace_back();
       trail.line = policy.rules[r].at.line;
       trail.reason = structural_mismatch(m, site);

@@ -5,9 +5,9 @@
 namespace tessera {
 
 // Why a rule's selectors do not hold at a site, steps and when left out of account; empty: they hold.
-std::string structural_mismatch(const Match& m, const AttentionSite& site);
-std::string when_mismatch(const Match& m, const AttentionSite& site);
-bool takes_head(const Match& m, std::int64_t head);
+std::string structural_mismatch(const RuleMatch& m, const AttentionSite& site);
+std::string when_mismatch(const RuleMatch& m, const AttentionSite& site);
+bool takes_head(const RuleMatch& m, std::int64_t head);
 
 // Per site and head, the index of the rule that wins, -1 for the policy's default; and what became of every rule at
 // every site. Errors: policy, for rules without effect.

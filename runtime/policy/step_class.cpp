@@ -6,7 +6,7 @@ namespace tessera {
 
 StepClass step_class(const Policy& policy, const StepPosition& position) {
   StepClass c;
-  const auto active = [&](const Match& m) {
+  const auto active = [&](const RuleMatch& m) {
     return m.steps.empty() || std::any_of(m.steps.begin(), m.steps.end(),
                                           [&](const StepRange& r) { return r.holds(position.step, position.steps); });
   };

@@ -11,7 +11,7 @@ using Name = std::string;
 
 class Block {
  public:
-  Block(ModelWriter& m, AttentionForm form) : m_(m), form_(form) {
+  Block(BenchModel& m, BlockAttention form) : m_(m), form_(form) {
     one_ = m.scalar(1);
     ones_ = m.constant(filled(1));
     zeros_ = m.constant(filled(0));
@@ -87,7 +87,7 @@ class Block {
 
   // q, k, v [1, L, H, D] -> [1, L, H*D]
   Name attention(const Name& q, const Name& k, const Name& v) {
-    if (form_ == AttentionForm::fused)
+    if (form_ == BlockAttention::fused)
       return m_.node("com.microsoft::MultiHeadAttention", {join_heads(q), join_heads(k), join_heads(v)},
                      {{"num_heads", heads}});
     const auto transpose = [&](const Name& x, std::vector<std::int64_t> order) {
@@ -106,13 +106,13 @@ class Block {
     return mul(mul(u, add(bend, one_)), m_.scalar(0.5f));
   }
 
-  ModelWriter& m_;
-  AttentionForm form_;
+  BenchModel& m_;
+  BlockAttention form_;
   Name one_, ones_, zeros_, by_heads_, joined_, cos_, sin_;
 };
 
 }  // namespace
 
-void write_dit_block(ModelWriter& m, std::int64_t tokens, AttentionForm form) { Block(m, form).write(tokens); }
+void write_dit_block(BenchModel& m, std::int64_t tokens, BlockAttention form) { Block(m, form).write(tokens); }
 
 }  // namespace tessera

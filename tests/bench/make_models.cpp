@@ -24,14 +24,14 @@ namespace {
 
 constexpr std::int64_t tiny = 16;
 
-void write_chain(ModelWriter& m, int nodes) {
+void write_chain(BenchModel& m, int nodes) {
   std::string x = m.input("x", {tiny});
   const std::string z = m.input("z", {tiny});
   for (int i = 0; i < nodes; ++i) x = m.node("Add", {x, z});
   m.output(x, {tiny});
 }
 
-void write_wide(ModelWriter& m) {
+void write_wide(BenchModel& m) {
   const std::string x = m.input("x", {tiny});
   std::vector<std::string> sums;
   for (int i = 0; i < 1000; ++i) {
@@ -43,7 +43,7 @@ void write_wide(ModelWriter& m) {
 }
 
 // y = (x * row + column) * row + column ...; the last node sums over rows, so little leaves the model.
-void write_elementwise(ModelWriter& m) {
+void write_elementwise(BenchModel& m) {
   std::string y = m.input("x", {4096, 1536});
   const std::string row = m.input("row", {1, 1536}), column = m.input("column", {4096, 1});
   for (int i = 0; i < 6; ++i) y = m.node("Add", {m.node("Mul", {y, row}), column});
@@ -51,7 +51,7 @@ void write_elementwise(ModelWriter& m) {
 }
 
 // x [rows, size] times `count` square weights; the deviation keeps the products' size.
-void write_products(ModelWriter& m, const std::string& input, std::int64_t rows, std::int64_t size, int count) {
+void write_products(BenchModel& m, const std::string& input, std::int64_t rows, std::int64_t size, int count) {
   std::string x = m.input(input, {rows, size});
   for (int i = 0; i < count; ++i)
     x = m.node("MatMul", {x, m.weight({size, size}, 1 / std::sqrt(static_cast<double>(size)))});
@@ -60,7 +60,7 @@ void write_products(ModelWriter& m, const std::string& input, std::int64_t rows,
 
 // q, k, v [1, tokens, heads * 128]. Only the first token's output leaves the model: the other side's binding copies
 // outputs, which is not attention.
-void write_attention(ModelWriter& m, std::int64_t heads, std::int64_t tokens) {
+void write_attention(BenchModel& m, std::int64_t heads, std::int64_t tokens) {
   constexpr std::int64_t head_dim = 128;
   const Shape shape{1, tokens, heads * head_dim};
   const std::string q = m.input("q", shape), k = m.input("k", shape), v = m.input("v", shape);
@@ -70,36 +70,36 @@ void write_attention(ModelWriter& m, std::int64_t heads, std::int64_t tokens) {
 }
 
 // x times each of 64 weights: independent products.
-void write_independent(ModelWriter& m, std::int64_t size) {
+void write_independent(BenchModel& m, std::int64_t size) {
   const std::string x = m.input("x", {size, size});
   for (int i = 0; i < 64; ++i)
     m.output(m.node("MatMul", {x, m.weight({size, size}, 1 / std::sqrt(static_cast<double>(size)))}), {size, size});
 }
 
-const std::map<std::string, std::function<void(ModelWriter&)>> models = {
-    {"call", [](ModelWriter& m) { write_chain(m, 1); }},
-    {"chain1000", [](ModelWriter& m) { write_chain(m, 1000); }},
+const std::map<std::string, std::function<void(BenchModel&)>> models = {
+    {"call", [](BenchModel& m) { write_chain(m, 1); }},
+    {"chain1000", [](BenchModel& m) { write_chain(m, 1000); }},
     {"wide1000", write_wide},
     {"elementwise", write_elementwise},
     {"two_chains",
-     [](ModelWriter& m) {
+     [](BenchModel& m) {
        write_products(m, "x", 512, 512, 12);
        write_products(m, "z", 512, 512, 12);
      }},
-    {"products64", [](ModelWriter& m) { write_independent(m, 64); }},
-    {"products256", [](ModelWriter& m) { write_independent(m, 256); }},
-    {"big1g", [](ModelWriter& m) { write_products(m, "x", 8, 1536, 114); }},
-    {"block_mha_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::fused); }},
-    {"block_dec_4096", [](ModelWriter& m) { write_dit_block(m, 4096, AttentionForm::decomposed); }},
-    {"block_mha_8192", [](ModelWriter& m) { write_dit_block(m, 8192, AttentionForm::fused); }},
-    {"block_dec_8192", [](ModelWriter& m) { write_dit_block(m, 8192, AttentionForm::decomposed); }},
-    {"block_mha_16384", [](ModelWriter& m) { write_dit_block(m, 16384, AttentionForm::fused); }},
-    {"block_mha_32760", [](ModelWriter& m) { write_dit_block(m, 32760, AttentionForm::fused); }},
-    {"attention_2048", [](ModelWriter& m) { write_attention(m, 12, 2048); }},
-    {"attention_4096", [](ModelWriter& m) { write_attention(m, 12, 4096); }},
-    {"attention_8192", [](ModelWriter& m) { write_attention(m, 12, 8192); }},
-    {"attention_16384", [](ModelWriter& m) { write_attention(m, 12, 16384); }},
-    {"attention_1x29120", [](ModelWriter& m) { write_attention(m, 1, 29120); }},
+    {"products64", [](BenchModel& m) { write_independent(m, 64); }},
+    {"products256", [](BenchModel& m) { write_independent(m, 256); }},
+    {"big1g", [](BenchModel& m) { write_products(m, "x", 8, 1536, 114); }},
+    {"block_mha_4096", [](BenchModel& m) { write_dit_block(m, 4096, BlockAttention::fused); }},
+    {"block_dec_4096", [](BenchModel& m) { write_dit_block(m, 4096, BlockAttention::decomposed); }},
+    {"block_mha_8192", [](BenchModel& m) { write_dit_block(m, 8192, BlockAttention::fused); }},
+    {"block_dec_8192", [](BenchModel& m) { write_dit_block(m, 8192, BlockAttention::decomposed); }},
+    {"block_mha_16384", [](BenchModel& m) { write_dit_block(m, 16384, BlockAttention::fused); }},
+    {"block_mha_32760", [](BenchModel& m) { write_dit_block(m, 32760, BlockAttention::fused); }},
+    {"attention_2048", [](BenchModel& m) { write_attention(m, 12, 2048); }},
+    {"attention_4096", [](BenchModel& m) { write_attention(m, 12, 4096); }},
+    {"attention_8192", [](BenchModel& m) { write_attention(m, 12, 8192); }},
+    {"attention_16384", [](BenchModel& m) { write_attention(m, 12, 16384); }},
+    {"attention_1x29120", [](BenchModel& m) { write_attention(m, 1, 29120); }},
 };
 
 int make_models(const std::string& folder, std::vector<std::string> names) {
@@ -109,7 +109,7 @@ int make_models(const std::string& folder, std::vector<std::string> names) {
   for (const auto& name : names) {
     const auto it = models.find(name);
     check(it != models.end(), "there is no model '", name, "'");
-    ModelWriter m(folder + "/" + name + ".onnx");
+    BenchModel m(folder + "/" + name + ".onnx");
     it->second(m);
     m.finish();
     std::printf("%s/%s.onnx\n", folder.c_str(), name.c_str());

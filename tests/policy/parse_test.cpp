@@ -9,7 +9,9 @@ namespace {
 using testing::ElementsAre;
 
 Policy parsed(const std::string& text) { return parse_policy("version: 1\n" + text, "p.yaml"); }
-Match match(const std::string& text) { return parsed("rules: [{use: m, match: {" + text + "}}]").rules.at(0).match; }
+RuleMatch match(const std::string& text) {
+  return parsed("rules: [{use: m, match: {" + text + "}}]").rules.at(0).match;
+}
 
 TEST(Policy, of_every_key) {
   const Policy p = parsed(

@@ -6,7 +6,7 @@
 
 namespace tessera {
 
-Tolerance tolerance_of(DType t) {
+Rounding tolerance_of(DType t) {
   switch (t) {
     case DType::f64:
       return {1e-9, 1e-9};
@@ -19,7 +19,7 @@ Tolerance tolerance_of(DType t) {
   }
 }
 
-testing::AssertionResult close(const Tensor& got, const Tensor& expected, Tolerance tolerance) {
+testing::AssertionResult close(const Tensor& got, const Tensor& expected, Rounding tolerance) {
   if (got.dtype() != expected.dtype() || got.shape() != expected.shape())
     return testing::AssertionFailure() << "got " << got.dtype() << got.shape() << ", expected " << expected.dtype()
                                        << expected.shape();

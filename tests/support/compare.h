@@ -6,13 +6,13 @@
 
 namespace tessera {
 
-struct Tolerance {
+struct Rounding {
   double absolute = 1e-5, relative = 1e-5;
 };
 // The rounding error to expect of results stored as `t`.
-Tolerance tolerance_of(DType t);
+Rounding tolerance_of(DType t);
 
 // Same type and shape; floats within tolerance, everything else exact.
-testing::AssertionResult close(const Tensor& got, const Tensor& expected, Tolerance tolerance = {});
+testing::AssertionResult close(const Tensor& got, const Tensor& expected, Rounding tolerance = {});
 
 }  // namespace tessera

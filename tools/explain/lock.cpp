@@ -42,7 +42,7 @@ Json patterns_json(const std::vector<NamePattern>& patterns) {
   return list;
 }
 
-Json match_json(const Match& m) {
+Json match_json(const RuleMatch& m) {
   Json json = Json::object();
   for (const auto r : m.roles) json["role"].push_back(name(r));
   if (m.causal) json["causal"] = *m.causal;

@@ -1,4 +1,4 @@
-#include "tests/bench/model_writer.h"
+#include "tests/bench/bench_model.h"
 
 #include <cmath>
 #include <filesystem>
@@ -22,7 +22,7 @@ void import_opset(onnx::ModelProto& model, const std::string& domain, int versio
   opset.set_version(version);
 }
 
-void set_attribute(onnx::AttributeProto& proto, const std::string& name, const ModelWriter::Attribute& value) {
+void set_attribute(onnx::AttributeProto& proto, const std::string& name, const BenchModel::Attribute& value) {
   proto.set_name(name);
   if (const auto* i = std::get_if<std::int64_t>(&value)) {
     proto.set_type(onnx::AttributeProto::INT);
@@ -45,19 +45,19 @@ std::uint64_t next(std::uint64_t& state) {
 
 }  // namespace
 
-ModelWriter::ModelWriter(std::string path) : path_(std::move(path)), graph_(*model_.mutable_graph()) {
+BenchModel::BenchModel(std::string path) : path_(std::move(path)), graph_(*model_.mutable_graph()) {
   model_.set_ir_version(8);
   model_.set_producer_name("tessera_bench_models");
   import_opset(model_, "", 17);
   graph_.set_name(std::filesystem::path(path_).stem());
 }
 
-std::string ModelWriter::input(const std::string& name, const Shape& shape) {
+std::string BenchModel::input(const std::string& name, const Shape& shape) {
   declare(*graph_.add_input(), name, shape);
   return name;
 }
 
-onnx::TensorProto& ModelWriter::initializer(DType dtype, const Shape& shape) {
+onnx::TensorProto& BenchModel::initializer(DType dtype, const Shape& shape) {
   auto& proto = *graph_.add_initializer();
   proto.set_name(next_name("w"));
   proto.set_data_type(dtype == DType::i64 ? onnx::TensorProto::INT64 : onnx::TensorProto::FLOAT);
@@ -65,13 +65,13 @@ onnx::TensorProto& ModelWriter::initializer(DType dtype, const Shape& shape) {
   return proto;
 }
 
-std::string ModelWriter::constant(const Tensor& value) {
+std::string BenchModel::constant(const Tensor& value) {
   auto& proto = initializer(value.dtype(), value.shape());
   proto.set_raw_data(value.raw(), value.bytes());
   return proto.name();
 }
 
-std::string ModelWriter::weight(const Shape& shape, double deviation) {
+std::string BenchModel::weight(const Shape& shape, double deviation) {
   Tensor values(DType::f32, shape);
   const double reach = std::sqrt(3.0) * deviation;  // uniform on [-a, a] has deviation a / sqrt(3)
   for (float& x : values.write<float>())
@@ -92,8 +92,8 @@ std::string ModelWriter::weight(const Shape& shape, double deviation) {
   return proto.name();
 }
 
-std::vector<std::string> ModelWriter::nodes(const std::string& op, const std::vector<std::string>& in,
-                                            const Attributes& attributes, int outputs) {
+std::vector<std::string> BenchModel::nodes(const std::string& op, const std::vector<std::string>& in,
+                                           const Attributes& attributes, int outputs) {
   auto& proto = *graph_.add_node();
   const auto colons = op.find("::");
   if (colons != std::string::npos) {
@@ -112,9 +112,9 @@ std::vector<std::string> ModelWriter::nodes(const std::string& op, const std::ve
   return names;
 }
 
-void ModelWriter::output(const std::string& value, const Shape& shape) { declare(*graph_.add_output(), value, shape); }
+void BenchModel::output(const std::string& value, const Shape& shape) { declare(*graph_.add_output(), value, shape); }
 
-void ModelWriter::finish() {
+void BenchModel::finish() {
   AsideFile file(path_);
   file.write(model_.SerializeAsString());
   if (data_) data_->commit();

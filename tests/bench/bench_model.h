@@ -15,12 +15,12 @@
 
 namespace tessera {
 
-class ModelWriter {
+class BenchModel {
  public:
   using Attribute = std::variant<std::int64_t, float, std::vector<std::int64_t>>;
   using Attributes = std::vector<std::pair<std::string, Attribute>>;
 
-  explicit ModelWriter(std::string path);
+  explicit BenchModel(std::string path);
 
   // All of these return the names of the values they add.
   std::string input(const std::string& name, const Shape& shape);
