@@ -44,14 +44,14 @@ Trail apply_policy(Graph& g, const Policy& policy, const Registry& registry, con
   Winners winners = select_rules(policy, sites, at);
   Trail trail;
   trail.grid = grid_of(policy, g);
-  const Binder binder(policy, registry, trail.grid);
+  const BindingContext context{policy, registry, trail.grid};
   for (std::size_t s = 0; s < sites.size(); ++s) {
     SiteTrail& site = trail.sites.emplace_back();
     site.site = sites[s];
     site.rules = std::move(winners.rules[s]);
     std::vector<const Choice*> of_head;
     for (const int w : winners.of[s]) of_head.push_back(w < 0 ? &all.back() : &all[static_cast<std::size_t>(w)]);
-    binder.bind(g, of_head, site);
+    bind_site(g, context, of_head, site);
     total(site);
     for (const auto& b : site.bindings) trail.fallbacks += !b.refusal.empty();
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "ops/attention/by_head.h"
 #include "ops/attention/planned_method.h"
 #include "runtime/graph/build.h"
 #include "runtime/op/context.h"
@@ -62,36 +61,177 @@ double predicted_density(const AttentionSite& site, const AttentionMethod& metho
   return planned.all_pairs() > 0 ? planned.pairs() / planned.all_pairs() : 1;
 }
 
-// The method of a bound node, and what it will cost.
-void describe(const Graph& g, const AttentionSite& site, const AttentionMethod& method, const Attributes& parameters,
-              BindingTrail& binding) {
-  const Node& n = g.at(site.node);
-  binding.method = method.name;
-  binding.library = method.library;
-  binding.version = method.version;
-  binding.parameters = listed(method, parameters);
-  binding.flops = predicted_flops(g, n);
-  binding.density = predicted_density(site, method, n, parameters);
+// Heads of one site that are to become the same.
+struct Group {
+  const Choice* choice;
+  std::vector<std::int64_t> heads;
+  const AttentionMethod* method = nullptr;  // the choice's, or dense where that refuses
+  Attributes parameters;
+  bool bf16 = false;
+  bool same_as(const Group& other) const {
+    return method == other.method && equal(parameters, other.parameters) && bf16 == other.bf16;
+  }
+};
+
+class SiteBinder {
+ public:
+  SiteBinder(Graph& g, const BindingContext& context, const AttentionSite& site)
+      : g_(g),
+        context_(context),
+        site_(site),
+        given_(g.at(site.node), site.q_heads, context.registry),
+        grid_(context.grid) {}
+  void bind(const std::vector<const Choice*>& of_head, SiteTrail& trail);
+
+ private:
+  const OpDef& op(std::string_view name) const { return context_.registry.at(attention_domain, name); }
+  std::vector<Group> groups_of(const std::vector<const Choice*>& of_head) const;
+  void keep_grid(const std::vector<Group>& groups);
+  BindingTrail settle(Group& group);
+  void join(std::vector<Group> groups);
+  std::string refusal_of(const OpDef& op, const Attributes& own);
+  BindingTrail describe(const Group& group) const;
+  [[noreturn]] void refuse(const Choice& choice, const std::string& why) const;
+  [[noreturn]] void cannot_split(const Rule& rule, const std::string& why) const;
+
+  Graph& g_;
+  const BindingContext& context_;
+  const AttentionSite& site_;
+  const GivenSite given_;
+  std::vector<std::int64_t> grid_;  // a node has one
+};
+
+void SiteBinder::refuse(const Choice& choice, const std::string& why) const {
+  const PolicyPlace at = choice.rule ? choice.rule->use_at : context_.policy.method_at;
+  Error error(Code::policy, concat(position(context_.policy.path, at), ": method '", choice.method->name,
+                                   "' refuses site '", site_.name, "': ", why));
+  if (grid_.empty() && why.find("grid") != std::string::npos) throw error.hint("add 'grid: [T, H, W]' to the policy");
+  throw error.hint(choice.rule ? "'else: dense' beside 'use' makes such sites dense, and counts them"
+                               : "it is the policy's default; a rule with 'else: dense' would keep such sites dense");
 }
 
-// What a node that stands in the file has.
-std::vector<BindingTrail> given_bindings(const Graph& g, const AttentionSite& site) {
-  const Node& n = g.at(site.node);
-  std::vector<BindingTrail> bindings;
-  if (const auto* method = method_of(*n.op)) {
-    describe(g, site, *method, n.attributes, bindings.emplace_back());
-    return bindings;
+void SiteBinder::cannot_split(const Rule& rule, const std::string& why) const {
+  Error error(Code::policy, concat(position(context_.policy.path, rule.use_at), ": the heads of site '", site_.name,
+                                   "' cannot go by several methods: ", why));
+  throw error.hint("match all heads of the site");
+}
+
+// By choices; where no rule speaks, what the file says stays.
+std::vector<Group> SiteBinder::groups_of(const std::vector<const Choice*>& of_head) const {
+  std::vector<Group> groups;
+  for (std::int64_t h = 0; h < std::ssize(of_head); ++h) {
+    const Choice* choice = of_head[static_cast<std::size_t>(h)];
+    if (!choice->rule && given_.has_methods()) choice = &given_.choice(h);
+    auto at = std::find_if(groups.begin(), groups.end(), [&](const Group& group) { return group.choice == choice; });
+    if (at == groups.end()) at = groups.insert(at, Group{choice, {}, choice->method, choice->parameters, choice->bf16});
+    at->heads.push_back(h);
   }
-  const AttributeReader attr(n.op->attributes, n.attributes);
-  for (const auto& text : attr.texts("methods")) {
-    const by_head::MethodChoice choice = by_head::parse_method(text);
-    describe(g, site, *choice.method, choice.parameters, bindings.emplace_back());
+  return groups;
+}
+
+// Heads that stay as the file has them keep its grid.
+void SiteBinder::keep_grid(const std::vector<Group>& groups) {
+  const auto file = given_.grid();
+  const auto stays = [](const Group& group) { return !group.choice->rule; };
+  if (!given_.has_methods() || std::none_of(groups.begin(), groups.end(), stays)) return;
+  for (const auto& group : groups) {
+    if (stays(group)) continue;
+    if (given_.frozen()) cannot_split(*group.choice->rule, "in the file they freeze their selection");
+    if (group.method->name != dense_name && !file.empty() && !grid_.empty() && grid_ != file)
+      cannot_split(*group.choice->rule,
+                   concat("in the file they have the grid ", to_text(file), ", the policy's is ", to_text(grid_)));
   }
-  const auto of_head = attr.integers("head_method");
-  for (std::size_t h = 0; h < of_head.size(); ++h)
-    bindings[static_cast<std::size_t>(of_head[h])].heads.push_back(static_cast<std::int64_t>(h));
-  for (auto& b : bindings) b.flops *= static_cast<double>(b.heads.size()) / static_cast<double>(site.q_heads);
-  return bindings;
+  if (!file.empty()) grid_ = file;
+}
+
+// Writes the site anew; the operator's own shape rule says whether it will have it. Empty: it does.
+std::string SiteBinder::refusal_of(const OpDef& op, const Attributes& own) {
+  Node& n = g_.at(site_.node);
+  n = given_.with(op, own);
+  if (!grid_.empty() && op.name != dense_name) n.attributes["grid"] = grid_;
+  try {
+    infer_node(g_, site_.node);
+  } catch (const Error& e) {
+    if (e.code() != Code::bad_input && e.code() != Code::unsupported) throw;
+    return e.message();
+  }
+  return {};
+}
+
+// The method of a bound node, and what it will cost.
+BindingTrail SiteBinder::describe(const Group& group) const {
+  const Node& n = g_.at(site_.node);
+  BindingTrail binding;
+  binding.line = group.choice->rule ? group.choice->rule->at.line : 0;
+  binding.method = group.method->name;
+  binding.library = group.method->library;
+  binding.version = group.method->version;
+  binding.parameters = listed(*group.method, group.parameters);
+  binding.inputs = own_inputs(n, *group.method);
+  binding.bf16 = group.bf16;
+  binding.flops = predicted_flops(g_, n);
+  binding.density = predicted_density(site_, *group.method, n, group.parameters);
+  return binding;
+}
+
+// Tries the group's method on the whole site; what it would cost counts for the group's heads.
+BindingTrail SiteBinder::settle(Group& group) {
+  std::string refusal;
+  for (const auto h : group.heads)
+    if (const std::string lost = given_.lost_input(h, *group.method); !lost.empty())
+      refusal = concat("it cannot take the input '", lost, "' that the site has in the file");
+  if (refusal.empty()) refusal = refusal_of(op(group.method->name), group.parameters);
+  if (refusal.empty()) return describe(group);
+  const Choice& choice = *group.choice;
+  if (!choice.rule || !choice.rule->else_dense) refuse(choice, refusal);
+  group.method = find_method(dense_name);
+  group.parameters.clear();
+  refusal_of(op(dense_name), {});
+  BindingTrail binding = describe(group);
+  binding.refusal = refusal;
+  binding.refused_method = choice.method->name;
+  return binding;
+}
+
+// Groups that came out alike are one; what is left apart goes into by_head.
+void SiteBinder::join(std::vector<Group> groups) {
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    for (std::size_t j = groups.size() - 1; j > i; --j) {
+      if (!groups[i].same_as(groups[j])) continue;
+      groups[i].heads.insert(groups[i].heads.end(), groups[j].heads.begin(), groups[j].heads.end());
+      groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(j));
+    }
+  if (groups.size() == 1) {
+    refusal_of(op(groups[0].method->name), groups[0].parameters);
+    return;
+  }
+  std::vector<std::string> methods;
+  std::vector<std::int64_t> head_method(static_cast<std::size_t>(site_.q_heads));
+  for (const auto& group : groups) {
+    for (const auto h : group.heads) head_method[static_cast<std::size_t>(h)] = std::ssize(methods);
+    methods.push_back(method_text(group.method->name, group.parameters));
+    if (group.bf16 != groups[0].bf16)
+      policy_error(context_.policy.path, (group.choice->rule ? group : groups[0]).choice->rule->at,
+                   "the heads of site '", site_.name, "' cannot differ in precision");
+  }
+  const std::string why = refusal_of(op(by_head_name), {{"methods", methods}, {"head_method", head_method}});
+  for (const auto& group : groups)
+    if (!why.empty() && group.choice->rule) cannot_split(*group.choice->rule, why);
+}
+
+void SiteBinder::bind(const std::vector<const Choice*>& of_head, SiteTrail& trail) {
+  std::vector<Group> groups = groups_of(of_head);
+  const bool ruled = std::any_of(groups.begin(), groups.end(), [](const Group& group) { return group.choice->rule; });
+  const bool stays = groups.empty() || (given_.has_methods() && !ruled);
+  trail.dense_flops = predicted_flops(g_, given_.dense());
+  if (!stays) keep_grid(groups);
+  for (auto& group : groups) {
+    BindingTrail& binding = trail.bindings.emplace_back(stays ? describe(group) : settle(group));
+    if (groups.size() == 1) continue;
+    binding.heads = group.heads;
+    binding.flops *= static_cast<double>(group.heads.size()) / static_cast<double>(site_.q_heads);
+  }
+  if (!stays) join(std::move(groups));
 }
 
 }  // namespace
@@ -104,121 +244,8 @@ double predicted_flops(const Graph& g, const Node& n) {
   return n.op->flops(c);
 }
 
-// The node with the site's own attributes only, those that dense attention has: the rest belongs to the method it had.
-Node Binder::dense_node(const Node& given) const {
-  constexpr std::size_t own_inputs = 7;  // ONNX Attention's; a method's own follow
-  Node n = given;
-  n.op = &registry_.at(attention_domain, dense_name);
-  std::erase_if(n.attributes, [&](const auto& a) {
-    return a.first == "grid" || std::none_of(n.op->attributes.begin(), n.op->attributes.end(),
-                                             [&](const AttributeDef& known) { return known.name == a.first; });
-  });
-  n.in.resize(std::min(n.in.size(), own_inputs));
-  while (n.in.back() == ValueId::none) n.in.pop_back();
-  return n;
-}
-
-// Swaps the operator; its own shape rule says whether it will have the site. Empty: it does.
-std::string Binder::refusal_of(Graph& g, NodeId id, std::string_view op, const Attributes& own) const {
-  Node& n = g.at(id);
-  n.op = &registry_.at(attention_domain, op);
-  n.attributes.insert(own.begin(), own.end());
-  if (!grid_.empty() && op != dense_name) n.attributes["grid"] = grid_;
-  try {
-    infer_node(g, id);
-  } catch (const Error& e) {
-    if (e.code() != Code::bad_input && e.code() != Code::unsupported) throw;
-    return e.message();
-  }
-  return {};
-}
-
-void Binder::refuse(const Choice& choice, const AttentionSite& site, const std::string& why) const {
-  const PolicyPlace at = choice.rule ? choice.rule->use_at : policy_.method_at;
-  Error error(Code::policy, concat(position(policy_.path, at), ": method '", choice.method->name, "' refuses site '",
-                                   site.name, "': ", why));
-  if (grid_.empty() && why.find("grid") != std::string::npos) throw error.hint("add 'grid: [T, H, W]' to the policy");
-  throw error.hint(choice.rule ? "'else: dense' beside 'use' keeps such sites dense, and counts them"
-                               : "it is the policy's default; a rule with 'else: dense' would keep such sites dense");
-}
-
-// Tries the group's method on the whole site; what it would cost counts for the group's heads.
-BindingTrail Binder::settle(Graph& g, const Node& dense, const AttentionSite& site, Group& group) const {
-  const Choice& choice = *group.choice;
-  BindingTrail binding;
-  binding.line = choice.rule ? choice.rule->at.line : 0;
-  g.at(site.node) = dense;
-  binding.refusal = refusal_of(g, site.node, group.method->name, group.parameters);
-  if (!binding.refusal.empty()) {
-    if (!choice.rule || !choice.rule->else_dense) refuse(choice, site, binding.refusal);
-    binding.refused_method = group.method->name;
-    group.method = find_method(dense_name);
-    group.parameters.clear();
-    g.at(site.node) = dense;
-    refusal_of(g, site.node, dense_name, {});
-  }
-  binding.bf16 = group.bf16;
-  describe(g, site, *group.method, group.parameters, binding);
-  return binding;
-}
-
-// Groups that came out alike are one; what is left apart goes into by_head.
-void Binder::bind_groups(Graph& g, const Node& dense, const AttentionSite& site, std::vector<Group> groups) const {
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    for (std::size_t j = groups.size() - 1; j > i; --j) {
-      if (!groups[i].same_as(groups[j])) continue;
-      groups[i].heads.insert(groups[i].heads.end(), groups[j].heads.begin(), groups[j].heads.end());
-      groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(j));
-    }
-  g.at(site.node) = dense;
-  if (groups.size() == 1) {
-    refusal_of(g, site.node, groups[0].method->name, groups[0].parameters);
-    return;
-  }
-  Attributes by_head;
-  std::vector<std::string> methods;
-  std::vector<std::int64_t> head_method(static_cast<std::size_t>(site.q_heads));
-  for (const auto& group : groups) {
-    for (const auto h : group.heads) head_method[static_cast<std::size_t>(h)] = std::ssize(methods);
-    methods.push_back(method_text(group.method->name, group.parameters));
-    if (group.bf16 != groups[0].bf16)
-      policy_error(policy_.path, (group.choice->rule ? group : groups[0]).choice->rule->at, "the heads of site '",
-                   site.name, "' cannot differ in precision");
-  }
-  by_head["methods"] = methods;
-  by_head["head_method"] = head_method;
-  const std::string why = refusal_of(g, site.node, by_head_name, by_head);
-  for (const auto& group : groups)
-    if (!why.empty() && group.choice->rule) refuse(*group.choice, site, why);
-}
-
-void Binder::bind(Graph& g, const std::vector<const Choice*>& of_head, SiteTrail& trail) const {
-  const AttentionSite& site = trail.site;
-  const Node given = g.at(site.node), dense = dense_node(given);
-  const bool untouched = std::all_of(of_head.begin(), of_head.end(), [](const Choice* c) { return !c->rule; });
-  std::vector<Group> groups;
-  for (std::size_t h = 0; h < of_head.size(); ++h) {
-    const auto same = [&](const Group& group) { return group.choice == of_head[h]; };
-    auto at = std::find_if(groups.begin(), groups.end(), same);
-    if (at == groups.end())
-      at = groups.insert(at, Group{of_head[h], {}, of_head[h]->method, of_head[h]->parameters, of_head[h]->bf16});
-    at->heads.push_back(static_cast<std::int64_t>(h));
-  }
-  g.at(site.node) = dense;
-  trail.dense_flops = predicted_flops(g, dense);
-  if (groups.empty() || (untouched && given.op != dense.op)) {  // what stands in the file stays where no rule speaks
-    g.at(site.node) = given;
-    trail.bindings = given_bindings(g, site);
-    return;
-  }
-  for (auto& group : groups) {
-    trail.bindings.push_back(settle(g, dense, site, group));
-    BindingTrail& binding = trail.bindings.back();
-    if (groups.size() == 1) continue;
-    binding.heads = group.heads;
-    binding.flops *= static_cast<double>(group.heads.size()) / static_cast<double>(site.q_heads);
-  }
-  bind_groups(g, dense, site, std::move(groups));
+void bind_site(Graph& g, const BindingContext& context, const std::vector<const Choice*>& of_head, SiteTrail& trail) {
+  SiteBinder(g, context, trail.site).bind(of_head, trail);
 }
 
 }  // namespace tessera

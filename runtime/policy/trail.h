@@ -23,6 +23,7 @@ struct BindingTrail {
   std::string method, library;      // library: empty for built-in
   int version = 1;
   std::vector<std::pair<std::string, Attribute>> parameters;  // all that have a value, in the order of the schema
+  std::vector<std::string> inputs;  // of the file's node that the method reads beside q, k and v: "gate"
   bool bf16 = false;
   std::string refusal;  // set: the method that won refused the site, which stays dense because of `else: dense`
   std::string refused_method;

@@ -230,6 +230,92 @@ TEST(Apply, a_site_bound_in_the_file_stays_where_no_rule_speaks) {
   EXPECT_EQ(to_text(model.site(0).attributes.at("tile")), "[8]") << "a number serves for a list";
 }
 
+TEST(Apply, heads_of_a_site_bound_in_the_file_stay_where_no_rule_speaks) {
+  PolicyModel model;
+  model.apply(grid + "rules: [{match: {layers: 0, role: self}, use: nearby, with: {share: 0.25}}]\n");
+  const Trail second = model.apply("rules: [{match: {layers: 0, role: self, heads: 1}, use: dense}]\n");
+  verify(model.g);
+  EXPECT_EQ(to_text(model.site(0).attributes.at("methods")), "[nearby share=0.25, dense]");
+  EXPECT_EQ(to_text(model.site(0).attributes.at("head_method")), "[0, 1, 0, 0]");
+  EXPECT_EQ(to_text(model.site(0).attributes.at("grid")), "[4, 4]") << "the file's: the policy has none";
+  EXPECT_EQ(second.sites[0].bindings.at(0).method, "nearby");
+  EXPECT_EQ(second.sites[0].bindings.at(0).line, 0);
+  EXPECT_EQ(second.sites[0].density, (3 * 0.25 + 1) / 4);
+  const Trail third = model.apply("rules: [{match: {layers: 0, role: self, heads: 2}, use: nearby}]\n");
+  verify(model.g);
+  EXPECT_EQ(to_text(model.site(0).attributes.at("head_method")), "[0, 1, 2, 0]") << "by_head of a file, too";
+  EXPECT_EQ(third.sites[0].bindings.size(), 3u);
+}
+
+// Layer 0 with `nearby` and a gate.
+struct GatedModel : PolicyModel {
+  GatedModel() {
+    apply(grid + "rules: [{match: {layers: 0, role: self}, use: nearby, with: {share: 0.25}}]\n");
+    Node& n = g.at(attention_sites(g)[0].node);
+    n.in.resize(8, ValueId::none);
+    n.in[7] = n.in[0];
+  }
+};
+
+TEST(Apply, a_gate_in_the_file_stays_where_the_method_takes_it) {
+  GatedModel model;
+  const Trail trail = model.apply(grid + "rules: [{match: {layers: 0, role: self}, use: nearby}]\n");
+  verify(model.g);
+  EXPECT_EQ(model.site(0).in.size(), 8u);
+  EXPECT_THAT(trail.sites[0].bindings.at(0).inputs, ElementsAre("gate"));
+  GatedModel heads;
+  const Trail split = heads.apply(
+      grid + "rules: [{match: {layers: 0, role: self, heads: 3}, use: dense, else: dense, precision: f32}]\n");
+  verify(heads.g);
+  EXPECT_EQ(methods_of(heads)[0], "by_head");
+  EXPECT_EQ(heads.site(0).in.size(), 8u);
+  EXPECT_EQ(split.fallbacks, 1);
+  EXPECT_EQ(split.sites[0].bindings.at(1).refusal, "it cannot take the input 'gate' that the site has in the file");
+  EXPECT_THAT(split.sites[0].bindings.at(0).inputs, ElementsAre("gate"));
+  EXPECT_THAT(split.sites[0].bindings.at(1).inputs, ElementsAre());
+}
+
+std::string refusal_by(PolicyModel& model, const std::string& policy) {
+  try {
+    model.apply(policy);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::policy);
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(Apply, refuses_what_would_drop_a_gate_or_split_a_grid) {
+  GatedModel gated, other;
+  EXPECT_THAT(refusal_by(gated, "rules: [{match: {layers: 0, role: self}, use: dense}]\n"),
+              HasSubstr("p.yaml:2:47: method 'dense' refuses site 'blocks.0.attn1.attention.0': it cannot take the "
+                        "input 'gate' that the site has in the file"));
+  EXPECT_THAT(refusal_by(other, "grid: [16]\nrules: [{match: {layers: 0, role: self, heads: 0}, use: nearby}]\n"),
+              HasSubstr("p.yaml:3:57: the heads of site 'blocks.0.attn1.attention.0' cannot go by several methods: in "
+                        "the file they have the grid [4, 4], the policy's is [16]"));
+}
+
+TEST(Apply, a_frozen_selection_stays_with_its_site_or_goes) {
+  struct Frozen : PolicyModel {
+    Frozen() {
+      apply(grid + "rules: [{match: {layers: 0, role: self}, use: nearby}]\n");
+      Node& n = g.at(attention_sites(g)[0].node);
+      n.in.resize(9, ValueId::none);
+      n.in[8] = input("selection", {2, 4, 4, 6}, DType::i32);
+    }
+  };
+  Frozen untouched, whole, split, fallback;
+  untouched.apply(grid + "rules: [{match: {layers: 1, role: self}, use: nearby}]\n");
+  EXPECT_EQ(untouched.site(0).in.size(), 9u);
+  EXPECT_THAT(refusal_by(whole, grid + "rules: [{match: {layers: 0, role: self}, use: nearby}]\n"),
+              HasSubstr("it cannot take the input 'selection' that the site has in the file"));
+  EXPECT_THAT(
+      refusal_by(split, grid + "rules: [{match: {layers: 0, role: self, heads: 0}, use: dense, else: dense}]\n"),
+      HasSubstr("cannot go by several methods: in the file they freeze their selection"));
+  EXPECT_EQ(fallback.apply("rules: [{match: {layers: 0, role: self}, use: dense, else: dense}]\n").fallbacks, 1);
+  EXPECT_EQ(fallback.site(0).in.size(), 3u);
+}
+
 TEST(Apply, reads_the_grid_off_an_input) {
   PolicyModel model;
   const Trail trail = model.apply(

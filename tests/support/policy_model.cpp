@@ -41,6 +41,7 @@ MethodOperators make_nearby() {
   add("mode", AttributeType::text, "near", 0, 0);
   m.parameters.back().choices = {"near", "far"};
   add("extra", AttributeType::integer, "", -INFINITY, INFINITY);
+  m.coarse_gate = true;
   m.check = check_nearby;
   m.select = select_first;
   m.width = width;

@@ -7,7 +7,7 @@
 namespace tessera {
 
 // All operators, and `nearby`: a selector that keeps the first ceil(share * n) key tiles, refuses more than
-// `most_tokens` tokens, and has a parameter of each type.
+// `most_tokens` tokens, takes a gate, and has a parameter of each type.
 const Registry& registry_with_nearby();
 
 // x -> three self-attentions "/blocks.N/attn1/Softmax" with a product "/blocks.N/ffn/MatMul" after each, the last

@@ -47,13 +47,15 @@ std::string parameters_text(const BindingTrail& b) {
     const auto* word = std::get_if<std::string>(&value);
     text += concat(text.empty() ? "" : ", ", name, " ", word ? *word : to_text(value));
   }
+  for (const auto& input : b.inputs) text += concat(text.empty() ? "" : ", ", input);
   if (b.bf16) text += text.empty() ? "bf16" : ", bf16";
   return text;
 }
 
 std::string method_text(const BindingTrail& b) {
   const std::string method = b.library.empty() ? b.method : fmt::format("{} {} ({})", b.method, b.version, b.library);
-  return b.refusal.empty() ? method : fmt::format("{}, not {}", method, b.refused_method);
+  return b.refusal.empty() || b.refused_method == b.method ? method
+                                                           : fmt::format("{}, not {}", method, b.refused_method);
 }
 
 std::string share(double part, double of) { return of > 0 ? fmt::format("{:.3f}", part / of) : "-"; }
@@ -123,16 +125,10 @@ Json binding_json(const BindingTrail& b) {
   for (const auto& [name, value] : b.parameters) parameters[name] = attribute_json(value);
   Json refused = nullptr;
   if (!b.refusal.empty()) refused = {{"method", b.refused_method}, {"reason", b.refusal}};
-  return {{"heads", b.heads},
-          {"line", b.line},
-          {"method", b.method},
-          {"version", b.version},
-          {"library", b.library},
-          {"parameters", parameters},
-          {"precision", b.bf16 ? "bf16" : "f32"},
-          {"density", b.density},
-          {"flops", b.flops},
-          {"refused", refused}};
+  return {
+      {"heads", b.heads},     {"line", b.line},           {"method", b.method}, {"version", b.version},
+      {"library", b.library}, {"parameters", parameters}, {"inputs", b.inputs}, {"precision", b.bf16 ? "bf16" : "f32"},
+      {"density", b.density}, {"flops", b.flops},         {"refused", refused}};
 }
 
 Json site_json(const SiteTrail& s) {
