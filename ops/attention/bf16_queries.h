@@ -14,10 +14,10 @@ class Bf16Queries {
 
   int blocks;
   std::int64_t any_limit = 0;  // no key from here on is causally visible
-  QueryBlock<bf16> block[kTileBlocks<float>];
-  OnlineSoftmax<float> state[kTileBlocks<float>];
+  QueryBlock<bf16> block[kMostBlocks<float>];
+  OnlineSoftmax<float> state[kMostBlocks<float>];
 
-  // Rows [first_row, first_row + count) of a row set, count <= kTileQueries.
+  // Rows [first_row, first_row + count) of a row set, count <= kMostQueries.
   Bf16Queries(const Problem<bf16>& problem, std::int64_t batch, std::int64_t set, std::int64_t first_row, int count);
 
   // Takes in keys [key0, key0 + count), count <= kTileKeys.

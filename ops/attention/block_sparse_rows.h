@@ -6,12 +6,6 @@
 
 namespace tessera::attention {
 
-// n things in parts of at most `limit`, as even as they come: the size of all parts but the last.
-constexpr std::int64_t even_part(std::int64_t n, std::int64_t limit) {
-  const std::int64_t parts = (n + limit - 1) / limit;
-  return parts > 0 ? (n + parts - 1) / parts : limit;
-}
-
 // How `count` queries stand in lanes: blocks of up to kBlockVectors vectors, as even as they come (64 lanes of 16 are
 // two blocks of two vectors, not one of three and one of one), side by side.
 template <class C>

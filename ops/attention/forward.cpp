@@ -14,6 +14,8 @@ namespace {
 // Calls with few tiles of queries (decoding) split the keys as well. Decided by sizes only.
 constexpr std::int64_t kEnoughTasks = 32;
 constexpr std::int64_t kLeastChunk = 512;
+// Calls with more tasks than this take more queries in each: K and V of long sequences come from far away every time.
+constexpr std::int64_t kManyTasks = 128;
 
 template <class T>
 struct Forward {
@@ -23,13 +25,17 @@ struct Forward {
   Problem<T> problem;
   AttentionView<T> y;
   C* lse;
-  std::int64_t tiles, tasks, chunk, chunks;  // tiles of queries per row set; keys per chunk, chunks of keys
-  C* partial_y = nullptr;                    // [tasks][chunks][kTileQueries][v_dim] when chunks > 1
-  C* partial_lse = nullptr;                  // [tasks][chunks][kTileQueries]
+  std::int64_t tile_rows, tiles, tasks;  // queries of a tile, tiles per row set
+  std::int64_t chunk, chunks;            // keys per chunk, chunks of keys
+  C* partial_y = nullptr;                // [tasks][chunks][tile_rows][v_dim] when chunks > 1
+  C* partial_lse = nullptr;              // [tasks][chunks][tile_rows]
 
   Forward(const Problem<T>& p, AttentionView<T> y, C* lse) : problem(p), y(y), lse(lse) {
-    tiles = (p.set_rows() + kTileQueries - 1) / kTileQueries;
-    tasks = p.shape.batch * p.row_sets() * tiles;
+    const std::int64_t sets = p.shape.batch * p.row_sets(), blocks = (p.set_rows() + lanes - 1) / lanes;
+    tile_rows =
+        lanes * even_part(blocks, std::clamp<std::int64_t>(sets * blocks / kManyTasks, kTileBlocks<C>, kMostBlocks<C>));
+    tiles = (p.set_rows() + tile_rows - 1) / tile_rows;
+    tasks = sets * tiles;
     const std::int64_t wanted = tasks > 0 ? (kEnoughTasks + tasks - 1) / tasks : 1;
     chunks = std::max<std::int64_t>(1, std::min(wanted, p.shape.kv_len / kLeastChunk));
     chunk = (p.shape.kv_len + chunks - 1) / chunks;
@@ -43,9 +49,9 @@ struct Forward {
     int count;
   };
   Tile tile(std::int64_t task) const {
-    const std::int64_t first = (tiles - 1 - task % tiles) * kTileQueries, head = task / tiles;
+    const std::int64_t first = (tiles - 1 - task % tiles) * tile_rows, head = task / tiles;
     return {head / problem.row_sets(), head % problem.row_sets(), first,
-            static_cast<int>(std::min<std::int64_t>(kTileQueries, problem.set_rows() - first))};
+            static_cast<int>(std::min<std::int64_t>(tile_rows, problem.set_rows() - first))};
   }
 
   // The keys of `part` that some query of the tile can see.
@@ -76,8 +82,8 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   C* const k_copy = extra + (masked ? scores : 0);
   C* const v_copy = k_copy + k_copies;
 
-  QueryBlock<T> block[kTileBlocks<C>];
-  OnlineSoftmax<C> state[kTileBlocks<C>];
+  QueryBlock<T> block[kMostBlocks<C>];
+  OnlineSoftmax<C> state[kMostBlocks<C>];
   std::int64_t any_limit = 0;
   for (int b = 0; b < blocks; ++b) {
     block[b] = query_block(problem, at.batch, at.set, at.first_row + b * lanes, std::min(lanes, at.count - b * lanes));
@@ -131,7 +137,7 @@ void Forward<T>::run_few(std::int64_t task, std::int64_t part) const {
   for (std::int64_t key = range.begin; key < range.end; key += kGroupKeys)
     few.add(problem.kv_head(at.set), key, static_cast<int>(std::min<std::int64_t>(kGroupKeys, range.end - key)));
 
-  const std::int64_t slot = (task * chunks + part) * kTileQueries;
+  const std::int64_t slot = (task * chunks + part) * tile_rows;
   for (int i = 0; i < at.count; ++i) {
     const C *from = few.acc + i * shape.v_dim, log_sum = few.top[i] * problem.natural + std::log(few.weight[i]);
     const C inverse = few.weight[i] == C(0) ? C(0) : C(1) / few.weight[i];
@@ -154,14 +160,14 @@ void Forward<T>::finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std
   state.finish(problem.natural, v_dim, block.count, inverse, log_sum);
   for (int i = 0; i < block.count; ++i) {
     if (chunks > 1) {
-      partial_lse[slot * kTileQueries + first_lane + i] = log_sum[i];
+      partial_lse[slot * tile_rows + first_lane + i] = log_sum[i];
     } else if (lse != nullptr) {
       lse[(block.batch * problem.shape.q_heads + block.heads[i]) * problem.shape.q_len + block.queries[i]] = log_sum[i];
     }
   }
   if (chunks > 1) {
     C* rows[lanes];
-    for (int i = 0; i < block.count; ++i) rows[i] = partial_y + (slot * kTileQueries + first_lane + i) * v_dim;
+    for (int i = 0; i < block.count; ++i) rows[i] = partial_y + (slot * tile_rows + first_lane + i) * v_dim;
     unpack_panel<C>(Rows<const C>{state.acc, lanes}, inverse, block.count, v_dim, rows);
   } else {
     T* rows[lanes];
@@ -177,7 +183,7 @@ void Forward<T>::merge(std::int64_t task) const {
   const std::int64_t v_dim = problem.shape.v_dim;
   const Scratch<C> sum(v_dim);
   for (int i = 0; i < at.count; ++i) {
-    const auto slot = [&](std::int64_t part) { return (task * chunks + part) * kTileQueries + i; };
+    const auto slot = [&](std::int64_t part) { return (task * chunks + part) * tile_rows + i; };
     C top = -std::numeric_limits<C>::infinity(), weight = 0;
     for (std::int64_t part = 0; part < chunks; ++part) top = std::max(top, partial_lse[slot(part)]);
     const C shift = top == -std::numeric_limits<C>::infinity() ? C(0) : top;
@@ -208,7 +214,7 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
                        AttentionView<T> y, Compute<T>* lse) {
   using C = Compute<T>;
   attention::Forward<T> forward(attention::Problem<T>(shape, q, k, v, mask, scale, softcap), y, lse);
-  const std::int64_t chunks = forward.chunks, slots = forward.tasks * chunks * attention::kTileQueries;
+  const std::int64_t chunks = forward.chunks, slots = forward.tasks * chunks * forward.tile_rows;
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;

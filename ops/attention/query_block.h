@@ -9,12 +9,21 @@
 
 namespace tessera::attention {
 
-inline constexpr int kTileQueries = 96;  // queries of one task: K and V of a tile are read once for all of them
-inline constexpr int kTileKeys = 128;    // K and V of a tile stay in L2, its scores against one block in L1
-inline constexpr int kScoresAhead = 16;  // rows of K asked for before their turn: more would push V out of L2
+inline constexpr int kTileQueries = 96;   // queries of one task: K and V of a tile are read once for all of them
+inline constexpr int kMostQueries = 384;  // of one task where there are many, see forward.cpp
+inline constexpr int kTileKeys = 128;     // K and V of a tile stay in L2, its scores against one block in L1
+inline constexpr int kScoresAhead = 16;   // rows of K asked for before their turn: more would push V out of L2
 
 template <class C>
 inline constexpr int kTileBlocks = (kTileQueries + kBlockLanes<C> - 1) / kBlockLanes<C>;
+template <class C>
+inline constexpr int kMostBlocks = kMostQueries / kBlockLanes<C>;
+
+// n things in parts of at most `limit`, as even as they come: the size of all parts but the last.
+constexpr std::int64_t even_part(std::int64_t n, std::int64_t limit) {
+  const std::int64_t parts = (n + limit - 1) / limit;
+  return parts > 0 ? (n + parts - 1) / parts : limit;
+}
 
 // One call: operands, and how scores are counted. Without bias, scores are kept in base 2 (log2(e) folded into the
 // factor that follows the product), so that p = 2^(s - max). A bias must not be rescaled (finfo.min would overflow):

@@ -73,6 +73,11 @@ TEST(Bf16Attention, grouped_queries_and_decoding) {
   expect_reference_at_scales({.shape = {1, 2, 1, 40, 1500, 32, 32}, .lengths = true});
 }
 
+TEST(Bf16Attention, many_queries) {
+  expect_reference_at_scales({.shape = {2, 8, 4, 1500, 35, 8, 8}, .rows_first = true});
+  expect_reference({.shape = {1, 12, 3, 1700, 151, 5, 4}, .causal = true, .offset = -1600});
+}
+
 TEST(Bf16Attention, nan_stays_in_the_rows_and_columns_it_reaches) {
   const AttentionData data({.shape = {1, 1, 1, 60, 200, 16, 16}});
   const auto spread = [&](auto poison) {

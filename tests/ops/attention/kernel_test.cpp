@@ -145,6 +145,19 @@ TEST(AttentionKernel, few_queries_and_many_keys) {
   expect_reference({.shape = {1, 2, 1, 3, 1500, 8, 8}, .causal = true, .offset = 700});
 }
 
+// Tasks of more than 96 queries, up to 384; the last of a head is smaller.
+TEST(AttentionKernel, many_queries) {
+  expect_reference({.shape = {2, 8, 4, 1500, 35, 8, 8}, .rows_first = true});
+  expect_reference({.shape = {1, 16, 16, 3100, 20, 4, 8}, .lengths = true});
+  expect_reference({.shape = {1, 12, 3, 1700, 150, 4, 4}, .causal = true, .offset = -1600});
+  expect_reference({.shape = {2, 6, 6, 1500, 30, 8, 4},
+                    .rows_first = true,
+                    .bias = Over::batch_keys,
+                    .keep = Over::everything,
+                    .causal = true,
+                    .offset = -1000});
+}
+
 TEST(AttentionKernel, empty_sizes) {
   for (const AttentionShape s :
        {AttentionShape{0, 2, 2, 5, 5, 4, 4}, AttentionShape{1, 2, 2, 0, 5, 4, 4}, AttentionShape{2, 2, 2, 5, 0, 4, 4},
@@ -216,7 +229,8 @@ void expect_same_bits(const AttentionData& data) {
 TEST(AttentionKernel, threads_change_no_bit) {
   for (const AttentionCase& c :
        {AttentionCase{.shape = {2, 4, 2, 150, 170, 40, 24}, .bias = Over::everything, .causal = true, .offset = 20},
-        AttentionCase{.shape = {1, 2, 1, 2, 2000, 32, 32}}, AttentionCase{.shape = {2, 2, 2, 97, 1300, 8, 8}}}) {
+        AttentionCase{.shape = {1, 2, 1, 2, 2000, 32, 32}}, AttentionCase{.shape = {1, 16, 8, 1500, 40, 8, 8}},
+        AttentionCase{.shape = {2, 2, 2, 97, 1300, 8, 8}}}) {
     const AttentionData data(c);
     expect_same_bits<float>(data);
     expect_same_bits<double>(data);
