@@ -12,6 +12,7 @@
 #include "tools/inputs.h"
 #include "tools/json.h"
 #include "tools/progress.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -109,7 +110,7 @@ void measure(const BenchFlags& f, std::vector<Entry>& entries) {
       throw error.in("model '" + entries[i].label + "'");
     }
   };
-  Progress progress("runs", (f.warmup + f.repeat) * static_cast<std::int64_t>(entries.size()), f.report.quiet);
+  Progress progress("runs", (f.warmup + f.repeat) * static_cast<std::int64_t>(entries.size()));
   std::int64_t done = 0;
   for (int round = 0; round < f.warmup + f.repeat; ++round)
     for (std::size_t n = 0; n < entries.size(); ++n) {
@@ -197,7 +198,7 @@ int bench(const BenchFlags& f) {
   f.at.position();  // refuses a bad one before anything is measured
   measure(f, entries);
   const Json report = report_json(f, entries);
-  if (!f.report.quiet && !f.inputs.given()) std::fputs("tessera: no inputs given, measured with random ones\n", stderr);
+  if (!f.inputs.given()) remark("no inputs given, measured with random ones");
   print(f.report.format() == Format::json ? text_of(report, 2) + "\n" : report_text(report, entries, f));
   return check_requirements(requirements, report);
 }

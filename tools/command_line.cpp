@@ -10,7 +10,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/nearest.h"
 #include "tools/environment.h"
-#include "tools/table.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {

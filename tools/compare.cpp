@@ -19,6 +19,7 @@
 #include "tools/json.h"
 #include "tools/picture/error_time_plot.h"
 #include "tools/progress.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -150,7 +151,7 @@ CompareReport measure(const CompareFlags& f) {
   const Registry registry = registry_for(f.session.plugin, policies);
   const Graph loaded = load(f.model, registry);
   const NamedTensors inputs = make_inputs(f.inputs, loaded, Missing::random);
-  if (!f.report.quiet && !f.inputs.given()) std::fputs("tessera: no inputs given, compared on random ones\n", stderr);
+  if (!f.inputs.given()) remark("no inputs given, compared on random ones");
   const Binding binding = binding_of(f.inputs, loaded, inputs);
   const auto after = [&](Stage stage, const PolicyUse& use) {
     return graph_after(stage, loaded, binding, registry, f.session.passes(), use);
@@ -179,7 +180,7 @@ CompareReport measure(const CompareFlags& f) {
   const auto [values, warm_up] = run();
   const int runs = f.repeat > 0 ? f.repeat : runs_within_budget(warm_up);
   if (runs > 1) times.forget();
-  Progress progress("runs", runs, f.report.quiet);
+  Progress progress("runs", runs);
   for (int i = 1; i < runs; ++i) {
     run();
     progress.reached(i + 1);
@@ -207,7 +208,7 @@ int compare(const CompareFlags& f) {
     const Format format = f.report.format();
     print(format == Format::json ? text_of(compare_json(report), 2) + "\n" : compare_text(report, format));
     if (!f.plot.empty()) write_plot(f.plot, report);
-    if (!f.plot.empty() && !f.report.quiet) std::fputs(concat("wrote    ", f.plot, "\n").c_str(), stderr);
+    if (!f.plot.empty()) remark("wrote " + f.plot);
   } catch (Error& e) {
     throw e.in("model '" + f.model + "'");
   }

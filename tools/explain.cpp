@@ -11,6 +11,7 @@
 #include "tools/inputs.h"
 #include "tools/json.h"
 #include "tools/summary.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -41,8 +42,7 @@ int explain(const ExplainFlags& f) {
   try {
     const NamedTensors inputs =
         f.mask.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
-    if (!f.mask.empty() && !f.report.quiet && !f.inputs.given())
-      std::fputs("tessera: no inputs given, drawn from random ones\n", stderr);
+    if (!f.mask.empty() && !f.inputs.given()) remark("no inputs given, drawn from random ones");
     const Binding binding = binding_of(f.inputs, loaded, inputs);
     const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
     if (!f.mask.empty())
@@ -51,7 +51,6 @@ int explain(const ExplainFlags& f) {
     throw e.in("model '" + f.model + "'");
   }
   if (!f.lock.empty()) write_text(f.lock, text_of(locked_policy(*policy, loaded, f.lock), 2) + "\n");
-  if (f.report.quiet) return 0;
   if (f.report.format() == Format::json) {
     print(text_of(explanation_json(x), 2) + "\n");
     return 0;

@@ -8,6 +8,7 @@
 
 #include "runtime/base/nearest.h"
 #include "runtime/session/plugin_host.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -160,7 +161,12 @@ void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
     const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
     return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
   });
-  app.add_flag("--quiet", quiet, "No progress and no notes; results that were not asked for by name are left out");
+  add_quiet(app);
+}
+
+void add_quiet(CLI::App& app) {
+  app.add_flag_callback(
+      "--quiet", [] { set_quiet(true); }, "Print nothing but errors; files are written as ever");
 }
 
 std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag) {

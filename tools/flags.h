@@ -72,10 +72,12 @@ struct SessionFlags : PluginFlags {
 // --format, --quiet
 struct ReportFlags {
   std::string format_name = "table";
-  bool quiet = false;
   void add_to(CLI::App& app, std::vector<std::string> formats = {"table", "md", "csv", "json"});
   Format format() const { return format_from_name(format_name); }
 };
+
+// --quiet
+void add_quiet(CLI::App& app);
 
 // An option that takes one value each time it is given, and may be given again.
 CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, std::vector<std::string>& to,

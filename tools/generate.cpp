@@ -6,6 +6,7 @@
 #include "tools/command_line.h"
 #include "tools/flags.h"
 #include "tools/generate/dit.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -15,7 +16,6 @@ struct GenerateFlags {
   std::string grid = "4,4,4", attention = "onnx", folder;
   std::int64_t text_dim = 0;
   std::uint64_t seed = 0;
-  bool quiet = false;
 };
 
 // "T,H,W"
@@ -41,7 +41,6 @@ int generate(const GenerateFlags& f) {
   check(!error, Code::run_time, "cannot make folder '", f.folder, "': ", error.message());
   const std::string path = (std::filesystem::path(f.folder) / "model.onnx").string();
   const DitReport r = generate_dit(shape, form, f.seed, path);
-  if (f.quiet) return 0;
   print(fmt::format("wrote       {} and {}.data ({} of weights)\n", path, path,
                     readable_bytes(static_cast<double>(r.bytes))));
   print(fmt::format("model       {} layers, hidden {}, {} heads of {}, ffn {}; {} nodes, {} parameters\n", shape.layers,
@@ -83,7 +82,7 @@ void add_dit(CLI::App& app, Action& action) {
   sub.add_option("-o,--out", f->folder, "Folder for model.onnx and its data; made if need be")
       ->type_name("DIR")
       ->required();
-  sub.add_flag("--quiet", f->quiet, "Print nothing");
+  add_quiet(sub);
   sub.callback([f, &action] { action = [f] { return generate(*f); }; });
 }
 

@@ -9,6 +9,7 @@
 #include "tools/json.h"
 #include "tools/outputs.h"
 #include "tools/summary.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -53,7 +54,6 @@ int grad(const GradFlags& f) {
   run.deadline = f.session.deadline_from_now();
   const NamedTensors outputs = session.run(inputs, run);
   const auto written = f.outputs.write(outputs);
-  if (f.report.quiet) return 0;
   if (f.report.format() == Format::json) {
     print(text_of({{"schema", 1},
                    {"model", f.model},

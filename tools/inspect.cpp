@@ -13,6 +13,7 @@
 #include "tools/inspect_sites.h"
 #include "tools/json.h"
 #include "tools/summary.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {

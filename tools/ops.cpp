@@ -7,6 +7,7 @@
 #include "tools/flags.h"
 #include "tools/json.h"
 #include "tools/operator_page.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -39,7 +40,7 @@ int check_examples(const Registry& registry, const std::string& name) {
     ++operators;
     examples += op->examples.size();
     for (const auto& failure : failing_examples(*op)) {
-      print(concat(failure, "\n"));
+      print_failure(concat(failure, "\n"));
       ++failed;
     }
   }

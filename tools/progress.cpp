@@ -5,13 +5,14 @@
 #include <algorithm>
 
 #include "tools/table.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 
-Progress::Progress(std::string label, std::int64_t total, bool quiet)
+Progress::Progress(std::string label, std::int64_t total)
     : label_(std::move(label)),
       total_(std::max<std::int64_t>(total, 1)),
-      enabled_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
+      enabled_(!quiet() && ::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
   if (drawn_) fmt::print(stderr, "\r\x1b[K");

@@ -9,7 +9,7 @@ namespace tessera {
 
 class Progress {
  public:
-  Progress(std::string label, std::int64_t total, bool quiet);
+  Progress(std::string label, std::int64_t total);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

@@ -15,6 +15,7 @@
 #include "tools/progress.h"
 #include "tools/summary.h"
 #include "tools/tensor_files.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -142,7 +143,7 @@ Outcome perform(Session& session, const RunFlags& f, NamedTensors inputs, Watch&
   options.observer = watch.observer();
   options.deadline = f.session.deadline_from_now();
   Outcome done;
-  Progress progress(f.steps > 0 ? "steps" : "runs", loop.runs, f.report.quiet);
+  Progress progress(f.steps > 0 ? "steps" : "runs", loop.runs);
   for (int i = 0; i < loop.runs; ++i) {
     options.step = loop.first + (f.steps > 0 ? i : 0);
     watch.next_run(i);
@@ -230,7 +231,6 @@ int run(const RunFlags& f) {
   std::vector<std::string> written = f.outputs.write(done.outputs);
   collection.write(written);
   watch.write(written);
-  if (f.report.quiet) return 0;
   if (f.report.format() == Format::json)
     print_json(f, session, done, watch, written);
   else

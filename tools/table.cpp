@@ -2,16 +2,12 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 
 #include "runtime/base/error.h"
 
 namespace tessera {
 namespace {
-
-int output_error = 0;  // errno of the first write to stdout that failed
 
 // Columns of a terminal that UTF-8 text takes, near enough: its code points.
 std::size_t width(const std::string& text) {
@@ -129,14 +125,5 @@ std::string readable_time(double seconds) {
 }
 
 std::string readable_number(double x) { return fmt::format("{:.5g}", x); }
-
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && output_error == 0) output_error = errno;
-}
-
-int flush_output() {
-  if (std::fflush(stdout) != 0 && output_error == 0) output_error = errno;
-  return output_error;
-}
 
 }  // namespace tessera

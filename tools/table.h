@@ -23,8 +23,4 @@ std::string readable_time(double seconds);                           // 12.3 ms
 std::string readable_count(double n, const std::string& unit = "");  // 3.4 G
 std::string readable_number(double x);                               // 5 significant digits: -0.012345, 1.5e-09, nan
 
-// Prints to stdout; nothing else does. One thread.
-void print(const std::string& text);
-int flush_output();  // 0, or errno of the first write that failed
-
 }  // namespace tessera

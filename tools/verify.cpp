@@ -12,6 +12,7 @@
 #include "tools/json.h"
 #include "tools/npz.h"
 #include "tools/progress.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -96,7 +97,7 @@ void verify_folder(const std::string& folder, const VerifyFlags& f, std::vector<
 }
 
 void print_lines(const std::vector<Line>& lines, const ReportFlags& report) {
-  if (report.format() == Format::json) {
+  if (report.format() == Format::json && !quiet()) {
     Json list = Json::array();
     for (const auto& l : lines)
       list.push_back({{"folder", l.folder},
@@ -111,11 +112,13 @@ void print_lines(const std::vector<Line>& lines, const ReportFlags& report) {
   }
   Table table{{"folder", "data set", "output", "type", "shape", "max abs", "max rel", "verdict"}, {}};
   for (const auto& l : lines)
-    if (!report.quiet || !l.comparison.ok())
+    if (!quiet() || !l.comparison.ok())
       table.rows.push_back({l.folder, l.set, l.output, concat(l.actual.dtype()), concat(l.actual.shape()),
                             fmt::format("{:.1e}", l.comparison.max_abs), fmt::format("{:.1e}", l.comparison.max_rel),
                             l.comparison.ok() ? "ok" : l.comparison.problem});
-  if (!table.rows.empty()) print(render(table, report.format()));
+  if (table.rows.empty()) return;
+  const std::string text = render(table, report.format());
+  quiet() ? print_failure(text) : print(text);
 }
 
 // Every output of every data set, as DATA_SET/OUTPUT (with several folders FOLDER/DATA_SET/OUTPUT).
@@ -128,7 +131,7 @@ void save_lines(const std::vector<Line>& lines, const VerifyFlags& f) {
 int verify_all(const VerifyFlags& f) {
   std::vector<Line> lines;
   int code = 0;
-  Progress progress("folders", static_cast<std::int64_t>(f.folders.size()), f.report.quiet);
+  Progress progress("folders", static_cast<std::int64_t>(f.folders.size()));
   for (std::size_t i = 0; i < f.folders.size(); ++i) {
     const std::size_t before = lines.size();
     try {

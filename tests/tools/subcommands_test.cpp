@@ -106,7 +106,7 @@ TEST(Inspect, lists_attention_sites) {
 }
 
 TEST(Bench, reports_as_its_schema_says) {
-  const Ran r = tessera_cli({"bench", fixed, fixed, "--repeat", "7", "--threads", "1", "--format", "json", "--quiet"});
+  const Ran r = tessera_cli({"bench", fixed, fixed, "--repeat", "7", "--threads", "1", "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
   const Json report = Json::parse(r.out);
   EXPECT_EQ(schema_problem(report, schema("bench")), "");

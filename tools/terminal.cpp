@@ -1,0 +1,44 @@
+#include "tools/terminal.h"
+
+#include <cerrno>
+#include <cstdio>
+
+#include "runtime/base/log.h"
+
+namespace tessera {
+namespace {
+
+int output_error = 0;
+bool is_quiet = false;
+
+}  // namespace
+
+void print(const std::string& text) {
+  if (is_quiet) return;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && output_error == 0) output_error = errno;
+}
+
+void print_failure(const std::string& text) {
+  if (is_quiet)
+    std::fputs(text.c_str(), stderr);
+  else
+    print(text);
+}
+
+void remark(const std::string& line) {
+  if (!is_quiet) std::fprintf(stderr, "tessera: %s\n", line.c_str());
+}
+
+int flush_output() {
+  if (std::fflush(stdout) != 0 && output_error == 0) output_error = errno;
+  return output_error;
+}
+
+void set_quiet(bool quiet) {
+  is_quiet = quiet;
+  set_log_level(quiet ? LogLevel::silent : LogLevel::warning);
+}
+
+bool quiet() { return is_quiet; }
+
+}  // namespace tessera
