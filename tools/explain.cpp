@@ -17,8 +17,8 @@ namespace tessera {
 namespace {
 
 struct ExplainFlags {
-  std::string model, lock, mask, out;
-  std::int64_t head = 0;
+  std::string model, lock, out;
+  HeadOfSite mask;
   InputFlags inputs;
   PolicyFlags policy;
   SessionFlags session;
@@ -32,7 +32,7 @@ void write_text(const std::string& path, const std::string& text) {
 }
 
 int explain(const ExplainFlags& f) {
-  check(f.mask.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
+  check(f.mask.site.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   const Graph loaded = load(f.model, registry);
@@ -41,12 +41,12 @@ int explain(const ExplainFlags& f) {
   use.trail = &x.trail;
   try {
     const NamedTensors inputs =
-        f.mask.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
-    if (!f.mask.empty() && !f.inputs.given()) remark("no inputs given, drawn from random ones");
+        f.mask.site.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
+    if (!f.mask.site.empty() && !f.inputs.given()) remark("no inputs given, drawn from random ones");
     const Binding binding = binding_of(f.inputs, loaded, inputs);
     const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
-    if (!f.mask.empty())
-      draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.head, f.session.options())).write_png(f.out);
+    if (!f.mask.site.empty())
+      draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.session.options())).write_png(f.out);
   } catch (Error& e) {
     throw e.in("model '" + f.model + "'");
   }
@@ -71,9 +71,12 @@ void add_explain(CLI::App& app, Action& action) {
   sub.get_option("--policy")->required();
   sub.add_option("--lock", f->lock, "Write the resolved policy, which refuses other models and other versions")
       ->type_name("FILE.json");
-  sub.add_option("--mask", f->mask, "Draw which tiles of keys the tiles of queries of one head attend to")
+  sub.add_option("--mask", f->mask.site, "Draw which tiles of keys the tiles of queries of one head attend to")
       ->type_name("SITE");
-  sub.add_option("--head", f->head, "The query head to draw, from 0")->type_name("H")->capture_default_str();
+  sub.add_option("--head", f->mask.head, "The query head to draw, from 0")->type_name("H")->capture_default_str();
+  sub.add_option("--batch", f->mask.batch, "The entry of the batch to draw, from 0")
+      ->type_name("B")
+      ->capture_default_str();
   sub.add_option("-o,--out", f->out, "Where to draw it")->type_name("FILE.png");
   sub.add_option("--threads", f->session.threads, "Threads to run with for --mask; 0: all the process may use")
       ->type_name("N");

@@ -60,7 +60,10 @@ TEST(Help, lists_the_documented_flags) {
       flags_of({"inspect"}),
       all({inputs, report, policy, {"--pass", "--after", "--why", "--passes", "--sites", "--plugin", "--save-model"}}));
   EXPECT_EQ(flags_of({"explain"}),
-            all({inputs, report, policy, {"--pass", "--plugin", "--lock", "--mask", "--head", "--out", "--threads"}}));
+            all({inputs,
+                 report,
+                 policy,
+                 {"--pass", "--plugin", "--lock", "--mask", "--head", "--batch", "--out", "--threads"}}));
   EXPECT_EQ(flags_of({"compare"}), all({inputs, limits, report, policy, {"--threads", "--repeat", "--plot"}}));
   EXPECT_EQ(flags_of({"bench"}),
             all({inputs, limits, report, policy, {"--threads", "--repeat", "--warmup", "--require"}}));

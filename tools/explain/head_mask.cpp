@@ -38,8 +38,8 @@ std::pair<const AttentionNode::Part*, std::int64_t> part_of(const AttentionNode&
   throw Error(Code::internal, concat("no method serves head ", head));
 }
 
-// Of batch entry 0: pairs that are computed, by tiles.
-void fill(TileMask& mask, const PlannedMethod& planned, const Selection& selection, std::int64_t head) {
+// Pairs that are computed, by tiles. `row`: batch entry * heads of the selection + head.
+void fill(TileMask& mask, const PlannedMethod& planned, const Selection& selection, std::int64_t row) {
   const TokenTiles& tiles = *planned.tiles;
   const std::int64_t n = tiles.tiles();
   mask.query_counts = mask.key_counts = tiles.counts;
@@ -49,8 +49,8 @@ void fill(TileMask& mask, const PlannedMethod& planned, const Selection& selecti
     if (const auto* source = selection.sources())
       for (std::int64_t p = tiles.first[static_cast<std::size_t>(t)]; p < tiles.first[static_cast<std::size_t>(t) + 1];
            ++p)
-        computed -= source[head * tiles.tokens() + p] != p;
-    for (const auto key : selection.lists.row(head, t))
+        computed -= source[row * tiles.tokens() + p] != p;
+    for (const auto key : selection.lists.row(row, t))
       mask.share[static_cast<std::size_t>(t * n + key)] =
           static_cast<float>(computed) / static_cast<float>(tiles.size(t));
   }
@@ -70,15 +70,20 @@ Graph up_to_site(Graph g, const Registry& registry, NodeId node) {
 
 }  // namespace
 
-TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors& inputs, const std::string& site,
-                      std::int64_t head, const SessionOptions& options) {
-  const AttentionSite at = site_named(attention_sites(bound), site);
-  check(head >= 0 && head < at.q_heads, "site '", site, "' has heads 0 to ", at.q_heads - 1, ", not ", head);
+TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors& inputs, const HeadOfSite& shown,
+                      const SessionOptions& options) {
+  const AttentionSite at = site_named(attention_sites(bound), shown.site);
+  const auto [site, head, batch] = shown;
+  check(head >= 0 && head < at.q_heads, "--head: site '", site, "' has heads 0 to ", at.q_heads - 1, ", not ", head);
+  check(batch >= 0 && batch < at.batch, "--batch: site '", site, "' has batch entries 0 to ", at.batch - 1, ", not ",
+        batch);
   const std::string name = bound.at(at.node).name;
   GraphRun run(up_to_site(std::move(bound), registry, at.node), registry, options);
   const auto results = run.run(inputs);
-  const auto density = results.at("density").read<float>()[static_cast<std::size_t>(head)];
-  TileMask mask{fmt::format("{}  head {}", site, head), fmt::format("density {:.3f}", density), {1}, {1}, {density}};
+  const auto density = results.at("density").read<float>()[static_cast<std::size_t>(batch * at.q_heads + head)];
+  const std::string of_batch = at.batch > 1 ? fmt::format(", batch entry {} of {}", batch, at.batch) : "";
+  TileMask mask{
+      fmt::format("{}  head {}{}", site, head, of_batch), fmt::format("density {:.3f}", density), {1}, {1}, {density}};
   for (const Step& step : run.plan().steps) {
     const Node& node = run.plan().graph.at(step.node);
     if (node.name != name || node.op->domain != "tessera.attention") continue;  // casts around it have its name
@@ -95,7 +100,7 @@ TileMask mask_of_head(Graph bound, const Registry& registry, const NamedTensors&
          read_selection(planned, results.at("selection")
                                      .read<std::int32_t>()
                                      .subspan(static_cast<std::size_t>(part->selection_begin), size)),
-         place);
+         batch * part->heads.n + place);
     mask.caption = fmt::format("{} tiles of {} tokens; {}", joined(planned.tiles->counts), joined(planned.tiles->cube),
                                mask.caption);
     return mask;
