@@ -27,18 +27,6 @@ bool has_role(const RuleMatch& m, const AttentionSite& site) {
   return m.roles.empty() || std::find(m.roles.begin(), m.roles.end(), site.role) != m.roles.end();
 }
 
-// "0-3, 7"
-std::string numbers(const std::vector<std::int64_t>& sorted) {
-  std::string text;
-  for (std::size_t i = 0, end = 0; i < sorted.size(); i = end) {
-    end = i + 1;
-    while (end < sorted.size() && sorted[end] == sorted[end - 1] + 1) ++end;
-    text += concat(text.empty() ? "" : ", ", sorted[i]);
-    if (end > i + 1) text += concat("-", sorted[end - 1]);
-  }
-  return text;
-}
-
 // Every number a range names must be one of some site.
 void check_numbers(const Policy& policy, const std::vector<IndexRange>& ranges, const std::set<std::int64_t>& there,
                    const char* what) {
@@ -171,7 +159,8 @@ Winners select_rules(const Policy& policy, const std::vector<AttentionSite>& sit
         trails[r].reason = concat("to line ", lines);
       else
         trails[r].outcome = RuleTrail::Outcome::won;
-      if (!won.empty() && won.size() < winners.size()) trails[r].reason = concat("heads ", numbers(won));
+      if (!won.empty() && won.size() < winners.size())
+        trails[r].reason = concat("heads ", numbers(won), over.empty() ? "" : concat(", lost others to line ", lines));
     }
   }
   return all;

@@ -13,7 +13,7 @@ namespace tessera {
 struct RuleTrail {
   enum class Outcome { won, lost, unmatched } outcome = Outcome::unmatched;
   int line = 0;
-  std::string reason;  // "for heads 0-3", "to line 12", "role is cross"; may be empty for won
+  std::string reason;  // "heads 0-3", "to line 12", "role is cross"; empty for a rule that won all heads
 };
 
 // Heads of one site that got the same.
@@ -44,6 +44,9 @@ struct LinearTrail {
   bool bf16 = false;
   double flops = 0;
 };
+
+// "0-3, 7"
+std::string numbers(const std::vector<std::int64_t>& sorted);
 
 struct Trail {
   std::vector<SiteTrail> sites;

@@ -135,7 +135,7 @@ TEST(Apply, heads_of_one_site_go_by_several_methods) {
   EXPECT_THAT(site.bindings[1].heads, ElementsAre(1));
   EXPECT_EQ(site.density, (3 + 0.25) / 4);
   EXPECT_LT(site.flops, site.dense_flops);
-  EXPECT_EQ(outcome(site.rules[0]), "won heads 1");
+  EXPECT_EQ(outcome(site.rules[0]), "won heads 1, lost others to line 5");
   EXPECT_EQ(outcome(site.rules[1]), "won heads 0, 2-3");
   EXPECT_NEAR(predicted_sum(trail.sites[1]), site.flops, 1e-6 * site.flops);
   const Trail again = model.apply("");

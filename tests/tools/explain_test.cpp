@@ -67,7 +67,8 @@ TEST(Explain, names_rule_and_line_for_each_site) {
   const PolicyFile policy(rules);
   const Ran r = explain(policy.path);
   ASSERT_EQ(r.code, 0) << r.err;
-  for (const char* part : {"rules that did not win", "line 3 lost to line 6", "role is cross", "fallbacks  0", "bf16"})
+  for (const char* part :
+       {"rules that won in part or not at all", "line 3 lost to line 6", "role is cross", "fallbacks  0", "bf16"})
     EXPECT_THAT(r.out, HasSubstr(part));
   EXPECT_THAT(explain(policy.path, {"--format", "md"}).out, HasSubstr("| --"));
 }

@@ -35,12 +35,6 @@ Totals totals_of(const Trail& trail) {
   return t;
 }
 
-std::string heads_text(const std::vector<std::int64_t>& heads) {
-  std::string text;
-  for (const auto h : heads) text += concat(text.empty() ? "" : " ", h);
-  return text.empty() ? "all" : text;
-}
-
 std::string parameters_text(const BindingTrail& b) {
   std::string text;
   for (const auto& [name, value] : b.parameters) {
@@ -53,7 +47,8 @@ std::string parameters_text(const BindingTrail& b) {
 }
 
 std::string method_text(const BindingTrail& b) {
-  const std::string method = b.library.empty() ? b.method : fmt::format("{} {} ({})", b.method, b.version, b.library);
+  const std::string method =
+      b.library.empty() ? b.method : fmt::format("{} v{} (plugin {})", b.method, b.version, b.library);
   return b.refusal.empty() || b.refused_method == b.method ? method
                                                            : fmt::format("{}, not {}", method, b.refused_method);
 }
@@ -71,9 +66,9 @@ Table sites_table(const Trail& trail) {
       const double heads =
           b.heads.empty() ? 1 : static_cast<double>(b.heads.size()) / static_cast<double>(site.q_heads);
       table.rows.push_back({first ? site.name : "", first ? std::string(name(site.role)) : "", concat(site.layer),
-                            concat(site.tokens), concat(site.keys), heads_text(b.heads), b.line ? concat(b.line) : "-",
-                            method_text(b), fmt::format("{:.3f}", b.density), readable_count(b.flops),
-                            share(b.flops, heads * s.dense_flops), parameters_text(b)});
+                            concat(site.tokens), concat(site.keys), b.heads.empty() ? "all" : numbers(b.heads),
+                            b.line ? concat(b.line) : "-", method_text(b), fmt::format("{:.3f}", b.density),
+                            readable_count(b.flops), share(b.flops, heads * s.dense_flops), parameters_text(b)});
     }
   return table;
 }
@@ -157,7 +152,7 @@ std::string explanation_text(const Explanation& x, Format format) {
     if (!t.rows.empty()) text += concat(title, "\n", gap, render(t, format, 2), gap);
   };
   section("attention", sites_table(x.trail));
-  section("rules that did not win", losers_table(x.trail));
+  section("rules that won in part or not at all", losers_table(x.trail));
   section("linear", linear_table(x.trail));
   return text + totals_text(x);
 }
