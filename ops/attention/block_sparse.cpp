@@ -5,21 +5,30 @@
 namespace tessera {
 namespace attention {
 
-QueryRows query_rows(const AttentionShape& shape, const TokenTiles& tiles, const std::int32_t* source,
-                     std::int64_t begin, std::int64_t end, int vector) {
-  QueryRows rows;
-  for (std::int64_t head = begin; head < end; ++head) {
-    const std::int32_t* const own = source != nullptr ? source + head * shape.q_len : nullptr;
-    for (std::int64_t tile = 0; tile < tiles.tiles(); ++tile) {
-      const auto first = static_cast<std::int64_t>(rows.places.size());
-      for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place)
-        if (own == nullptr || own[place] == place) rows.places.push_back(place);
-      const auto last = static_cast<std::int64_t>(rows.places.size());
-      const std::int64_t part = vector * even_part((last - first + vector - 1) / vector, kTileQueries / vector);
-      for (std::int64_t at = first; at < last; at += part)
-        rows.groups.push_back(
-            {head / shape.q_heads, head % shape.q_heads, tile, at, static_cast<int>(std::min(part, last - at))});
-    }
+std::int64_t computed_tokens(const TokenTiles& tiles, const std::int32_t* source, std::int64_t head,
+                             std::int64_t tile) {
+  if (source == nullptr) return tiles.size(tile);
+  const std::int32_t* const own = source + head * tiles.tokens();
+  std::int64_t count = 0;
+  for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place) count += own[place] == place;
+  return count;
+}
+
+TileRows tile_rows(std::int64_t heads, const TokenTiles& tiles, const std::int32_t* source, std::int64_t begin,
+                   std::int64_t end, int vector) {
+  TileRows rows;
+  const std::int64_t count = tiles.tiles();
+  rows.of_tiles.push_back(0);
+  for (std::int64_t i = begin; i < end; ++i) {
+    const std::int64_t head = i / count, tile = i % count, first = std::ssize(rows.places);
+    const std::int32_t* const own = source != nullptr ? source + head * tiles.tokens() : nullptr;
+    for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place)
+      if (own == nullptr || own[place] == place) rows.places.push_back(place);
+    const std::int64_t last = std::ssize(rows.places);
+    const std::int64_t part = vector * even_part((last - first + vector - 1) / vector, kTileQueries / vector);
+    for (std::int64_t at = first; at < last; at += part)
+      rows.groups.push_back({head / heads, head % heads, tile, at, static_cast<int>(std::min(part, last - at))});
+    rows.of_tiles.push_back(static_cast<std::int32_t>(last));
   }
   return rows;
 }
@@ -32,9 +41,8 @@ std::vector<std::int64_t> pairs_computed(const AttentionShape& shape, const Toke
   std::vector<std::int64_t> pairs(static_cast<std::size_t>(shape.batch * shape.q_heads));
   for (std::int64_t head = 0; head < shape.batch * shape.q_heads; ++head) {
     for (std::int64_t tile = 0; tile < query_tiles.tiles(); ++tile) {
-      std::int64_t queries = 0, keys = 0;
-      for (std::int32_t place = query_tiles.first[tile]; place < query_tiles.first[tile + 1]; ++place)
-        queries += source == nullptr || source[head * shape.q_len + place] == place ? 1 : 0;
+      const std::int64_t queries = attention::computed_tokens(query_tiles, source, head, tile);
+      std::int64_t keys = 0;
       for (const std::int32_t key_tile : lists.row(head, tile)) keys += key_tiles.size(key_tile);
       pairs[static_cast<std::size_t>(head)] += queries * keys;
     }

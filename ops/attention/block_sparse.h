@@ -10,9 +10,9 @@
 // model. Nothing of size q_len x kv_len is allocated, and the work is proportional to the pairs in the lists.
 //
 // K and V that lists name twice or more are brought into tiled order, some heads at a time: 16 MB in forward, or one
-// head's. Backward keeps K, V, q, dy and the sums of dq, dk and dv of some heads, 128 MB of them or one head's: about
-// 4 (2 kv_len + q_len (1.5 x heads per kv head)) (qk_dim + v_dim) bytes. Thread rule and determinism as in kernel.h:
-// same bits for any number of threads. Source: Zhang et al. 2025, arXiv:2505.13389, section 3; Dao 2023,
+// head's. Backward keeps q, dy and the gradients of scores for some queries, and K: 48 MB of them, or K of one head and
+// one tile of queries; where that holds but a part of a head, dk and dv as well. Thread rule and determinism as in
+// kernel.h: same bits for any number of threads. Source: Zhang et al. 2025, arXiv:2505.13389, section 3; Dao 2023,
 // arXiv:2307.08691.
 #include <vector>
 
@@ -27,9 +27,11 @@ struct BlockLists {
   std::int64_t query_tiles = 0, key_tiles = 0;
   std::vector<std::int64_t> begin;
   std::vector<std::int32_t> tile;
-  std::span<const std::int32_t> row(std::int64_t batch_head, std::int64_t query_tile) const {
-    const std::int64_t r = batch_head * query_tiles + query_tile;
+  std::span<const std::int32_t> row(std::int64_t r) const {
     return {tile.data() + begin[r], static_cast<std::size_t>(begin[r + 1] - begin[r])};
+  }
+  std::span<const std::int32_t> row(std::int64_t batch_head, std::int64_t query_tile) const {
+    return row(batch_head * query_tiles + query_tile);
   }
 };
 

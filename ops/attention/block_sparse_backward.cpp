@@ -1,11 +1,16 @@
-// The five products of backward.cpp, for pairs of tiles in lists.
+// The five products of backward.cpp, for pairs of tiles in lists, in two walks.
 //
-// Heads are worked on in groups that memory bounds. A task takes one chunk of a head's keys (whole tiles) against one
-// segment of its queries; both are cut so that they hold equally many pairs. In round r, chunk c meets segment
-// (c + r) mod parts: no two tasks of a round share a key or a query, so sums of dq, dk and dv are added to in place,
-// and their order is that of the rounds, whatever threads there are.
+// The first takes the keys of a tile: they stand in lanes, K and V, dk and dv stay in cache, while all queries whose
+// lists name the tile come by in panels. It leaves ds behind. The second takes the queries of a tile and sums dq over
+// the keys of their list, from ds and K. No two tasks write the same element, so no sum depends on threads.
+//
+// ds takes memory in proportion to the pairs in the lists, and bounds how many queries are worked on at a time: those
+// of some heads, or a part of those of one head; then the sums of dk and dv are kept from part to part.
+#include <numeric>
+
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/block_sparse_keys.h"
+#include "ops/attention/block_sparse_segment.h"
 #include "ops/attention/online_softmax.h"
 #include "ops/attention/score_gradients.h"
 #include "runtime/op/scratch.h"
@@ -14,31 +19,39 @@ namespace tessera {
 namespace attention {
 namespace {
 
-constexpr std::int64_t kGroupBytes = std::int64_t{128} << 20;  // of working memory, if one head fits
-constexpr std::int64_t kEnoughTasks = 12;                      // of a round
-constexpr std::int64_t kLeastChunk = 2048;                     // keys
+constexpr std::int64_t kSegmentBytes = std::int64_t{48} << 20;  // of q, dy, ds and K, if one tile of queries fits
 
-// Boundaries of `parts` parts of about equal weight.
-std::vector<std::int64_t> cut_evenly(const std::vector<std::int64_t>& weights, std::int64_t parts) {
-  std::int64_t total = 0, sum = 0;
-  for (const auto w : weights) total += w;
-  std::vector<std::int64_t> bounds{0};
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    while (sum * parts >= total * static_cast<std::int64_t>(bounds.size()) && std::ssize(bounds) < parts)
-      bounds.push_back(static_cast<std::int64_t>(i));
-    sum += weights[i];
-  }
-  bounds.resize(static_cast<std::size_t>(parts) + 1, static_cast<std::int64_t>(weights.size()));
-  return bounds;
-}
-
-// What is kept of a group of queries between rounds.
+// Per query what turns scores into probabilities and gradients (score_gradients.h).
 template <class C>
-struct KeptRows {
-  Rows<C> q, dy;            // [queries][pitch], zeros beyond dim; dy with that of the copies added
-  C* dq;                    // per block [qk_dim][lanes]
-  C *shift, *norm, *delta;  // [lanes]
+struct QueryState {
+  C shift, norm, delta;
 };
+
+// What the tasks of a segment share.
+template <class C>
+struct Work {
+  Segment segment;
+  TileRows queries;
+  TurnedLists lists;
+  TiledRows<C> rows;      // q and dy of the queries; dy with that of the copies added
+  QueryState<C>* states;  // of the queries
+  Rows<C> k;              // [pairs][kv_len] in tiled order
+  C* ds;                  // blocks, see TurnedLists
+  C* sums;                // dk and dv of the groups of keys, where they are kept from part to part
+};
+
+// Of one query: p scores, become probabilities; ds dp, become gradients of scores, and go to `to` as well; count
+// lanes.
+template <class C>
+void row_gradients(C* p, C* ds, int count, const QueryState<C>& query, C scale, C* to) {
+  for (int j = 0; j < count; j += simd::kLanes<C>) {
+    const auto prob = simd::Vec<C>(simd::exp2<C>(simd::load(p + j) - query.shift) * query.norm);
+    const auto gradient = simd::Vec<C>(prob * (simd::load(ds + j) - query.delta) * scale);
+    simd::store<C>(p + j, prob);
+    simd::store<C>(ds + j, gradient);
+    simd::store<C>(to + j, gradient);
+  }
+}
 
 template <class T>
 struct Backward {
@@ -49,185 +62,155 @@ struct Backward {
   AttentionView<const T> y, dy;
   const C *lse, *dlse;
   AttentionGradients<T> out;
-  // Working memory for as many pairs as are worked on at a time: K and V in tiled order, KeptRows, and the sums of dk
-  // [kv_len][qk_dim] and dv [kv_len][v_dim].
-  C *copies = nullptr, *kept_rows = nullptr, *sums = nullptr;
+  TileRows keys;                          // of one head: all have the same
+  std::vector<std::int64_t> key_pitch{};  // per key tile: its keys in whole vectors
+  std::vector<std::int64_t> sums_at{0};   // per group of keys, in the sums of dk and dv
 
-  // A group of (batch, kv head) pairs [begin, end).
-  struct Heads {
-    std::int64_t begin, end, parts;
-    const KeySources<T>& keys;
-    const QueryRows& rows;
-    std::vector<std::int64_t> first_group{};                      // per pair: its row groups
-    std::vector<std::vector<std::int64_t>> chunks{}, segments{};  // per pair: bounds of key tiles, of row groups
-    std::vector<std::int64_t> kept_at{};                          // per row group: its KeptRows in kept_rows
-  };
-  // Working memory of a task.
-  struct Work {
-    C *q_panel, *dy_panel;  // per block [dim][lanes]
-    C *p, *ds;              // [kTileKeys][kTileQueries]
-    C *gathered, *scatter;  // a panel of keys; its dk and dv
+  // Working memory of a task of the first walk.
+  struct Lanes {
+    LaneBlocks<C> in;
+    C *k, *v, *dk, *dv;  // per block [dim][lanes]
+    C *p, *ds;           // [kTileKeys][kTileQueries]
   };
 
-  std::int64_t group_size() const { return problem.shape.q_heads / problem.shape.kv_heads; }
-  std::int64_t kept_size() const;
-  void run(std::int64_t begin, std::int64_t end) const;
-  void cut(Heads& heads) const;
-  void prepare(const Heads& heads, std::int64_t group) const;
-  void redo_statistics(const Heads& heads, const RowGroup& group, const KeptRows<C>& kept) const;
-  void walk(const Heads& heads, std::int64_t pair, std::int64_t chunk, std::int64_t segment) const;
-  void add_keys(const RowGroup& group, const KeptRows<C>& kept, const KeyPanel<C>& panel, const Work& work, Rows<C> dk,
-                Rows<C> dv) const;
-  void store_queries(const Heads& heads, std::int64_t group) const;
-  void store_keys(const Heads& heads, std::int64_t pair, std::int64_t tile) const;
+  void run();
+  std::vector<std::int64_t> sizes_of_lists() const;
+  void run(Work<C>& work, C* memory) const;
+  void prepare(const Work<C>& work, const RowGroup& queries) const;
+  void redo_statistics(const Work<C>& work, const RowGroup& queries) const;
+  void run_keys(const Work<C>& work, std::int64_t index) const;
+  void load_keys(const Work<C>& work, std::int64_t pair, const RowGroup& group, const Lanes& lanes) const;
+  void add_queries(const RowPanel<C>& panel, const QueryState<C>* states, C* const* ds_to, const Lanes& lanes) const;
+  void store_keys(std::int64_t pair, const RowGroup& group, const Lanes& lanes) const;
+  void run_queries(const Work<C>& work, const RowGroup& queries) const;
   void clear_copies(std::int64_t batch_head) const;
 
-  std::int64_t pair_of(const RowGroup& group) const {
-    return group.batch * problem.shape.kv_heads + group.head / group_size();
-  }
-  std::int64_t batch_head(const RowGroup& group) const { return group.batch * problem.shape.q_heads + group.head; }
-  std::span<const std::int32_t> list(const RowGroup& group) const {
-    return problem.lists->row(batch_head(group), group.tile);
-  }
-  Rows<C> dk_of(const Heads& heads, std::int64_t pair) const {
-    return {sums + (pair - heads.begin) * sum_size(), problem.shape.qk_dim};
-  }
-  Rows<C> dv_of(const Heads& heads, std::int64_t pair) const {
-    return {dk_of(heads, pair).row(problem.shape.kv_len), problem.shape.v_dim};
-  }
-  std::int64_t kept_size(std::int64_t queries) const {
-    const std::int64_t lanes = (queries + vector - 1) / vector * vector;
-    return queries * key_size<C>(problem.shape) + lanes * (problem.shape.qk_dim + 3);
-  }
-  std::int64_t sum_size() const { return problem.shape.kv_len * (problem.shape.qk_dim + problem.shape.v_dim); }
-  KeptRows<C> kept(const Heads& heads, std::int64_t group) const {
-    const int count = heads.rows.groups[group].count, lanes = LaneBlocks<C>(count).lanes();
-    C* next = kept_rows + heads.kept_at[group];
-    const auto take = [&](std::int64_t n) { return std::exchange(next, next + n); };
-    const std::int64_t q_pitch = copy_pitch<C>(problem.shape.qk_dim), v_pitch = copy_pitch<C>(problem.shape.v_dim);
-    return {{take(count * q_pitch), q_pitch},
-            {take(count * v_pitch), v_pitch},
-            take(lanes * problem.shape.qk_dim),
-            take(lanes),
-            take(lanes),
-            take(lanes)};
+  std::int64_t pairs() const { return problem.shape.batch * problem.shape.kv_heads; }
+  std::int64_t heads_per_pair() const { return problem.shape.q_heads / problem.shape.kv_heads; }
+  std::int64_t lists_per_pair() const { return heads_per_pair() * problem.query_tiles->tiles(); }
+  std::int64_t list_of(const RowGroup& queries) const {
+    return (queries.batch * problem.shape.q_heads + queries.head) * problem.query_tiles->tiles() + queries.tile;
   }
 };
 
-// Elements that the KeptRows of a pair take at most: when every query is computed.
 template <class T>
-std::int64_t Backward<T>::kept_size() const {
-  std::int64_t size = 0;
-  for (std::int64_t tile = 0; tile < problem.query_tiles->tiles(); ++tile)
-    size += kept_size(problem.query_tiles->size(tile));
-  return group_size() * size;
+void Backward<T>::run() {
+  const auto& shape = problem.shape;
+  for (std::int64_t tile = 0; tile < problem.key_tiles->tiles(); ++tile)
+    key_pitch.push_back(LaneBlocks<C>(problem.key_tiles->size(tile)).lanes());
+  for (const auto& group : keys.groups)
+    sums_at.push_back(sums_at.back() + LaneBlocks<C>(group.count).lanes() * (shape.qk_dim + shape.v_dim));
+  const auto sizes = sizes_of_lists();
+  const std::int64_t pitch = copy_pitch<C>(shape.qk_dim), of_pair = shape.kv_len * pitch;
+  const auto all = segments(pairs(), sizes, of_pair, kSegmentBytes / static_cast<std::int64_t>(sizeof(C)));
+  std::int64_t size = 0, together = 0;
+  bool in_parts = false;
+  for (const auto& s : all) {
+    size = std::max(size, std::accumulate(sizes.begin() + s.begin, sizes.begin() + s.end, std::int64_t{0}));
+    together = std::max(together, s.end_pair - s.first_pair);
+    in_parts = in_parts || !s.opens;
+  }
+  const Scratch<C> k(together * of_pair), sums(in_parts ? sums_at.back() : 0), memory(size);
+  const Scratch<QueryState<C>> states(size / row_size<C>(shape));
+  for (const auto& segment : all) {
+    Work<C> work{segment, {}, {}, {}, states.data(), {k.data(), pitch}, nullptr, in_parts ? sums.data() : nullptr};
+    run(work, memory.data());
+  }
+  if (problem.source == nullptr) return;
+  run_parallel(shape.batch * shape.q_heads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) clear_copies(i);
+  });
+}
+
+// Elements of q, dy and ds that the queries of each list take.
+template <class T>
+std::vector<std::int64_t> Backward<T>::sizes_of_lists() const {
+  const auto& tiles = *problem.query_tiles;
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(pairs() * lists_per_pair()));
+  for (std::int64_t i = 0; i < std::ssize(sizes); ++i) {
+    std::int64_t each = row_size<C>(problem.shape);
+    for (const std::int32_t tile : problem.lists->row(i)) each += key_pitch[tile];
+    sizes[i] = each * computed_tokens(tiles, problem.source, i / tiles.tiles(), i % tiles.tiles());
+  }
+  return sizes;
 }
 
 template <class T>
-void Backward<T>::run(std::int64_t begin, std::int64_t end) const {
+void Backward<T>::run(Work<C>& work, C* memory) const {
   const auto& shape = problem.shape;
-  const KeySources<T> keys(problem, begin, end, copies);
-  const QueryRows rows =
-      query_rows(shape, *problem.query_tiles, problem.source, begin * group_size(), end * group_size(), vector);
-  const std::int64_t pairs = end - begin, groups = std::ssize(rows.groups);
-  const std::int64_t parts = std::clamp<std::int64_t>(shape.kv_len / kLeastChunk, 1, (kEnoughTasks - 1) / pairs + 1);
-  Heads heads{begin, end, parts, keys, rows};
-  cut(heads);
-  std::int64_t size = 0;
-  for (const auto& group : rows.groups) heads.kept_at.push_back(std::exchange(size, size + kept_size(group.count)));
-
+  const auto& s = work.segment;
+  work.queries = tile_rows(shape.q_heads, *problem.query_tiles, problem.source, s.begin, s.end, vector);
+  work.lists = turned_lists(s, lists_per_pair(), *problem.lists, work.queries, key_pitch);
+  const Rows<C> q{memory, copy_pitch<C>(shape.qk_dim)};
+  const Rows<C> dy{q.row(std::ssize(work.queries.places)), copy_pitch<C>(shape.v_dim)};
+  work.rows = {work.queries.of_tiles.data(), shape.qk_dim, shape.v_dim, q, dy};
+  work.ds = dy.row(std::ssize(work.queries.places));
   const auto for_each = [](std::int64_t n, std::int64_t grain, auto&& f) {
     run_parallel(n, grain, [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t i = from; i < to; ++i) f(i);
     });
   };
-  for_each(groups, 4, [&](std::int64_t i) { prepare(heads, i); });
-  for_each(pairs, 1, [&](std::int64_t i) { std::fill_n(sums + i * sum_size(), sum_size(), C(0)); });
-  for (std::int64_t round = 0; round < heads.parts; ++round) {
-    for_each(pairs * heads.parts, 1, [&](std::int64_t i) {
-      const std::int64_t chunk = i % heads.parts;
-      walk(heads, begin + i / heads.parts, chunk, (chunk + round) % heads.parts);
-    });
-  }
-  for_each(groups, 4, [&](std::int64_t i) { store_queries(heads, i); });
-  const std::int64_t tiles = problem.key_tiles->tiles();
-  for_each(pairs * tiles, 8, [&](std::int64_t i) { store_keys(heads, begin + i / tiles, i % tiles); });
+  const auto& groups = work.queries.groups;
+  for_each(std::ssize(groups), 4, [&](std::int64_t i) { prepare(work, groups[i]); });
+  for_each((s.end_pair - s.first_pair) * std::ssize(keys.groups), 1, [&](std::int64_t i) { run_keys(work, i); });
+  for_each(std::ssize(groups), 1, [&](std::int64_t i) { run_queries(work, groups[i]); });
 }
 
+// q, dy and the state of a group of queries.
 template <class T>
-void Backward<T>::cut(Heads& heads) const {
-  const auto& groups = heads.rows.groups;
-  std::size_t i = 0;
-  for (std::int64_t pair = heads.begin; pair < heads.end; ++pair) {
-    std::vector<std::int64_t> of_tiles(static_cast<std::size_t>(problem.key_tiles->tiles())), of_groups;
-    heads.first_group.push_back(static_cast<std::int64_t>(i));
-    for (; i < groups.size() && pair_of(groups[i]) == pair; ++i) {
-      std::int64_t keys = 0;
-      for (const std::int32_t tile : list(groups[i])) {
-        of_tiles[tile] += problem.key_tiles->size(tile) * groups[i].count;
-        keys += problem.key_tiles->size(tile);
-      }
-      of_groups.push_back(keys * groups[i].count);
-    }
-    heads.chunks.push_back(cut_evenly(of_tiles, heads.parts));
-    heads.segments.push_back(cut_evenly(of_groups, heads.parts));
-  }
-}
-
-template <class T>
-void Backward<T>::prepare(const Heads& heads, std::int64_t index) const {
+void Backward<T>::prepare(const Work<C>& work, const RowGroup& group) const {
   const auto& shape = problem.shape;
   const auto& tiles = *problem.query_tiles;
-  const auto& group = heads.rows.groups[index];
-  const auto rows = kept(heads, index);
-  const std::int32_t *const places = heads.rows.places.data() + group.first, *const end = places + group.count;
+  const auto& rows = work.rows;
+  const std::int32_t *const places = work.queries.places.data() + group.first, *const end = places + group.count;
   for (int i = 0; i < group.count; ++i) {
     const std::int64_t token = tiles.order[places[i]],
                        soon = tiles.order[places[std::min(i + kRowsAhead, group.count - 1)]];
     prefetch_row(problem.q.row(group.batch, group.head, soon), shape.qk_dim);
     prefetch_row(dy.row(group.batch, group.head, soon), shape.v_dim);
     prefetch_row(y.row(group.batch, group.head, token), shape.v_dim);  // of the next loop
-    copy_padded(problem.q.row(group.batch, group.head, token), shape.qk_dim, rows.q.stride, rows.q.row(i));
-    copy_padded(dy.row(group.batch, group.head, token), shape.v_dim, rows.dy.stride, rows.dy.row(i));
+    copy_row<C>(problem.q.row(group.batch, group.head, token), shape.qk_dim, rows.qk.row(group.first + i));
+    copy_row<C>(dy.row(group.batch, group.head, token), shape.v_dim, rows.v.row(group.first + i));
   }
-  const std::int64_t row = batch_head(group) * shape.q_len;
+  const std::int64_t row = (group.batch * shape.q_heads + group.head) * shape.q_len;
   for (std::int32_t place = tiles.first[group.tile]; problem.source != nullptr && place < tiles.first[group.tile + 1];
        ++place) {
     const std::int32_t source = problem.source[row + place];
     const std::int32_t* const found = std::lower_bound(places, end, source);
     if (source == place || found == end || *found != source) continue;
     const T* const from = dy.row(group.batch, group.head, tiles.order[place]);
-    C* const to = rows.dy.row(found - places);
+    C* const to = rows.v.row(group.first + (found - places));
     for (std::int64_t c = 0; c < shape.v_dim; ++c) to[c] += static_cast<C>(from[c]);
   }
-  const LaneBlocks<C> in(group.count);
-  std::fill_n(rows.dq, in.lanes() * (shape.qk_dim + 3), C(0));  // also shift, norm and delta
   bool coarse = false;
   for (int i = 0; i < group.count; ++i) {
     const std::int64_t token = tiles.order[places[i]], at = row + token;
-    rows.shift[i] = probability_shift(lse[at], std::numbers::ln2_v<C>);
-    rows.norm[i] = C(1);
-    rows.delta[i] =
-        dot(rows.dy.row(i), y.row(group.batch, group.head, token), shape.v_dim) - (dlse != nullptr ? dlse[at] : C(0));
+    auto& state = work.states[group.first + i];
+    state.shift = probability_shift(lse[at], std::numbers::ln2_v<C>);
+    state.norm = C(1);
+    state.delta = dot(rows.v.row(group.first + i), y.row(group.batch, group.head, token), shape.v_dim) -
+                  (dlse != nullptr ? dlse[at] : C(0));
     coarse = coarse || coarse_lse(lse[at]);
   }
-  if (coarse) redo_statistics(heads, group, rows);
+  if (coarse) redo_statistics(work, group);
 }
 
 // shift and norm from the scores themselves.
 template <class T>
-void Backward<T>::redo_statistics(const Heads& heads, const RowGroup& group, const KeptRows<C>& rows) const {
+void Backward<T>::redo_statistics(const Work<C>& work, const RowGroup& group) const {
   constexpr int lanes = kBlockLanes<C>;
   const auto& shape = problem.shape;
   const LaneBlocks<C> in(group.count);
-  const Scratch<C> memory(in.lanes() * shape.qk_dim + kTileKeys * (lanes + key_size<C>(shape)));
+  const Scratch<C> memory(in.lanes() * shape.qk_dim + kTileKeys * (lanes + row_size<C>(shape)));
   C* const s = memory.data() + in.lanes() * shape.qk_dim;
-  pack_rows(rows.q, group.count, shape.qk_dim, memory.data());
+  pack_blocks(
+      in, shape.qk_dim, [&](int i) { return work.rows.qk.row(group.first + i); }, memory.data());
   OnlineSoftmax<C> state[kTileBlocks<C>];
   for (int b = 0; b < in.blocks(); ++b) state[b].begin(nullptr, 0, in.vectors(b));
-  heads.keys.of(pair_of(group)).for_each_panel(list(group), {}, s + kTileKeys * lanes, [&](const KeyPanel<C>& panel) {
+  const KeySource<T> source(problem, group.batch * shape.kv_heads + group.head / heads_per_pair());
+  source.for_each_panel(problem.lists->row(list_of(group)), {}, s + kTileKeys * lanes, [&](const RowPanel<C>& panel) {
     for (int b = 0; b < in.blocks(); ++b) {
-      tile_scores<C>(panel.k, panel.count, block_panel<C>(in, b, shape.qk_dim, memory.data()), in.vectors(b),
+      tile_scores<C>(panel.qk, panel.count, block_panel<C>(in, b, shape.qk_dim, memory.data()), in.vectors(b),
                      shape.qk_dim, static_cast<C>(problem.scale * std::numbers::log2e), {s, lanes});
       state[b].add(s, panel.count, C(1), {nullptr, 0}, 0);
     }
@@ -236,104 +219,139 @@ void Backward<T>::redo_statistics(const Heads& heads, const RowGroup& group, con
     const auto& from = state[i / (in.part * vector)];
     const int lane = i % (in.part * vector);
     if (from.weight[lane] == C(0)) continue;
-    rows.shift[i] = from.top[lane];
-    rows.norm[i] = C(1) / from.weight[lane];
+    work.states[group.first + i].shift = from.top[lane];
+    work.states[group.first + i].norm = C(1) / from.weight[lane];
   }
 }
 
-// One task: a segment of queries against a chunk of keys.
+// The first walk's task: a group of keys and all queries of the segment whose lists name its tile.
 template <class T>
-void Backward<T>::walk(const Heads& heads, std::int64_t pair, std::int64_t chunk, std::int64_t segment) const {
+void Backward<T>::run_keys(const Work<C>& work, std::int64_t index) const {
   const auto& shape = problem.shape;
-  const std::int64_t square = kTileKeys * kTileQueries, both = shape.qk_dim + shape.v_dim, i = pair - heads.begin;
-  const Scratch<C> memory(kTileQueries * both + 2 * square + kTileKeys * (key_size<C>(shape) + both));
+  const auto& s = work.segment;
+  const std::int64_t groups = std::ssize(keys.groups), pair = s.first_pair + index / groups;
+  const auto& group = keys.groups[index % groups];
+  const LaneBlocks<C> in(group.count);
+  const std::int64_t square = kTileKeys * kTileQueries, both = in.lanes() * (shape.qk_dim + shape.v_dim);
+  const Scratch<C> memory(2 * (both + square) + kTileKeys * row_size<C>(shape));
+  const Scratch<C*> ds_to(std::ssize(work.queries.places));
   C* next = memory.data();
   const auto take = [&](std::int64_t n) { return std::exchange(next, next + n); };
-  const Work work{take(kTileQueries * shape.qk_dim),
-                  take(kTileQueries * shape.v_dim),
-                  take(square),
-                  take(square),
-                  take(kTileKeys * key_size<C>(shape)),
-                  take(kTileKeys * both)};
-  const auto begin = static_cast<std::int32_t>(heads.chunks[i][chunk]),
-             end = static_cast<std::int32_t>(heads.chunks[i][chunk + 1]);
-  for (std::int64_t g = heads.segments[i][segment]; g < heads.segments[i][segment + 1]; ++g) {
-    const std::int64_t index = heads.first_group[i] + g;
-    const auto& group = heads.rows.groups[index];
-    const auto all = list(group);
-    const auto from = std::lower_bound(all.begin(), all.end(), begin), to = std::lower_bound(from, all.end(), end);
-    if (from == to) continue;
-    const auto rows = kept(heads, index);
-    pack_rows(rows.q, group.count, shape.qk_dim, work.q_panel);
-    pack_rows(rows.dy, group.count, shape.v_dim, work.dy_panel);
-    heads.keys.of(pair).for_each_panel({from, to}, {}, work.gathered, [&](const KeyPanel<C>& panel) {
-      add_keys(group, rows, panel, work, dk_of(heads, pair), dv_of(heads, pair));
-    });
+  Lanes lanes{in, take(in.lanes() * shape.qk_dim), take(in.lanes() * shape.v_dim), {}, {}, take(square), take(square)};
+  C* const gathered = take(kTileKeys * row_size<C>(shape));
+  lanes.dk = work.sums != nullptr ? work.sums + sums_at[index % groups] : take(both);
+  lanes.dv = lanes.dk + in.lanes() * shape.qk_dim;
+  load_keys(work, pair, group, lanes);
+  if (s.opens) std::fill_n(lanes.dk, both, C(0));
+
+  const auto list = [&](std::int64_t i) {
+    const std::int64_t at = (i / groups) * problem.key_tiles->tiles() + keys.groups[i % groups].tile;
+    return work.lists.row(at);
+  };
+  const auto named = list(index);
+  const std::int64_t inside = group.first - problem.key_tiles->first[group.tile];
+  for (std::size_t i = 0; i < named.tile.size(); ++i) {
+    C* to = work.ds + named.block[i] + inside;
+    for (std::int32_t row = work.rows.first[named.tile[i]]; row < work.rows.first[named.tile[i] + 1]; ++row)
+      ds_to[row] = std::exchange(to, to + key_pitch[group.tile]);
   }
+  const auto copy = [&](std::int32_t row, C* to_q, C* to_dy) {
+    copy_row<C>(work.rows.qk.row(row), shape.qk_dim, to_q);
+    copy_row<C>(work.rows.v.row(row), shape.v_dim, to_dy);
+  };
+  const bool more = index + 1 < (s.end_pair - s.first_pair) * groups;
+  for_each_panel(work.rows, named.tile, more ? list(index + 1).tile : named.tile.first(0), gathered, copy,
+                 [&](const RowPanel<C>& panel) { add_queries(panel, work.states, ds_to.data(), lanes); });
+  if (s.closes) store_keys(pair, group, lanes);
 }
 
+// K into tiled order, K and V into lanes.
 template <class T>
-void Backward<T>::add_keys(const RowGroup& group, const KeptRows<C>& rows, const KeyPanel<C>& panel, const Work& work,
-                           Rows<C> dk, Rows<C> dv) const {
+void Backward<T>::load_keys(const Work<C>& work, std::int64_t pair, const RowGroup& group, const Lanes& lanes) const {
   const auto& shape = problem.shape;
-  const LaneBlocks<C> in(group.count);
+  const std::int64_t batch = pair / shape.kv_heads, head = pair % shape.kv_heads;
+  const std::int32_t* const tokens = problem.key_tiles->order.data() + group.first;
+  for (int j = 0; j < group.count; ++j) {
+    prefetch_row(problem.v.row(batch, head, tokens[j]), shape.v_dim);
+    C* const k = work.k.row((pair - work.segment.first_pair) * shape.kv_len + group.first + j);
+    if (work.segment.opens) copy_row<C>(problem.k.row(batch, head, tokens[j]), shape.qk_dim, k);
+  }
+  pack_blocks(
+      lanes.in, shape.qk_dim, [&](int j) { return problem.k.row(batch, head, tokens[j]); }, lanes.k);
+  pack_blocks(
+      lanes.in, shape.v_dim, [&](int j) { return problem.v.row(batch, head, tokens[j]); }, lanes.v);
+}
+
+// p and ds of a panel of queries, its part of dk and dv.
+template <class T>
+void Backward<T>::add_queries(const RowPanel<C>& panel, const QueryState<C>* states, C* const* ds_to,
+                              const Lanes& lanes) const {
+  const auto& shape = problem.shape;
+  const auto& in = lanes.in;
   C ones[kBlockLanes<C>];
   std::fill_n(ones, kBlockLanes<C>, C(1));
+  const auto row = [&](int i) { return panel.places != nullptr ? panel.places[i] : panel.first + i; };
+  for (int i = 0; i < panel.count; ++i) prefetch_row_to_write(ds_to[row(i)], in.count);
   for (int b = 0; b < in.blocks(); ++b) {
     const int first = in.first(b), vectors = in.vectors(b);
-    const Rows<C> p{work.p + first, kTileQueries}, ds{work.ds + first, kTileQueries};
-    tile_scores<C>(panel.k, panel.count, block_panel<C>(in, b, shape.qk_dim, work.q_panel), vectors, shape.qk_dim,
-                   static_cast<C>(problem.scale * std::numbers::log2e), p, panel.ahead_k);
-    tile_scores<C>(panel.v, panel.count, block_panel<C>(in, b, shape.v_dim, work.dy_panel), vectors, shape.v_dim, C(1),
-                   ds, panel.ahead_v);
-    score_gradients(p, ds, panel.count, vectors, rows.shift + first, rows.norm + first, rows.delta + first, C(1),
-                    static_cast<C>(problem.scale));
-    tile_accumulate<C>(panel.k, panel.count, shape.qk_dim, {ds.data, ds.stride}, vectors, ones,
-                       {rows.dq + first * shape.qk_dim, vectors * vector});
+    const Rows<C> p{lanes.p + first, kTileQueries}, ds{lanes.ds + first, kTileQueries};
+    tile_scores<C>(panel.qk, panel.count, block_panel<C>(in, b, shape.qk_dim, lanes.k), vectors, shape.qk_dim,
+                   static_cast<C>(problem.scale * std::numbers::log2e), p, panel.ahead_qk);
+    tile_scores<C>(panel.v, panel.count, block_panel<C>(in, b, shape.v_dim, lanes.v), vectors, shape.v_dim, C(1), ds,
+                   panel.ahead_v);
+    for (int i = 0; i < panel.count; ++i)
+      row_gradients(p.row(i), ds.row(i), in.queries(b), states[row(i)], static_cast<C>(problem.scale),
+                    ds_to[row(i)] + first);
+    tile_accumulate<C>(panel.v, panel.count, shape.v_dim, {p.data, p.stride}, vectors, ones,
+                       {lanes.dv + first * shape.v_dim, vectors * vector});
+    tile_accumulate<C>(panel.qk, panel.count, shape.qk_dim, {ds.data, ds.stride}, vectors, ones,
+                       {lanes.dk + first * shape.qk_dim, vectors * vector});
   }
-  // dv += p^T dy, dk += ds^T q: in place, or by way of a panel where the keys are not consecutive.
-  const auto add = [&](const C* weights, Rows<C> right, std::int64_t dim, Rows<C> to) {
-    const Rows<C> panel_sum =
-        panel.places != nullptr ? Rows<C>{work.scatter, dim} : Rows<C>{to.row(panel.first), to.stride};
-    if (panel.places != nullptr) std::fill_n(work.scatter, panel.count * dim, C(0));
-    tile_outer<C>({weights, kTileQueries}, panel.count, group.count, {right.data, right.stride}, dim, panel_sum);
-    for (int j = 0; panel.places != nullptr && j < panel.count; ++j)
-      for (std::int64_t c = 0; c < dim; ++c) to.row(panel.places[j])[c] += panel_sum.row(j)[c];
-  };
-  add(work.p, rows.dy, shape.v_dim, dv);
-  add(work.ds, rows.q, shape.qk_dim, dk);
 }
 
 template <class T>
-void Backward<T>::store_queries(const Heads& heads, std::int64_t index) const {
-  const auto& group = heads.rows.groups[index];
-  const auto rows = kept(heads, index);
-  const LaneBlocks<C> in(group.count);
+void Backward<T>::store_keys(std::int64_t pair, const RowGroup& group, const Lanes& lanes) const {
+  const auto& shape = problem.shape;
+  const auto& in = lanes.in;
   C ones[kBlockLanes<C>];
   std::fill_n(ones, kBlockLanes<C>, C(1));
-  for (int b = 0; b < in.blocks(); ++b) {
-    T* to[kBlockLanes<C>];
-    for (int i = 0; i < in.queries(b); ++i) {
-      const std::int32_t place = heads.rows.places[group.first + in.first(b) + i];
-      to[i] = out.dq.row(group.batch, group.head, problem.query_tiles->order[place]);
+  const auto store = [&](const C* from, std::int64_t dim, AttentionView<T> to) {
+    for (int b = 0; b < in.blocks(); ++b) {
+      T* rows[kBlockLanes<C>];
+      for (int j = 0; j < in.queries(b); ++j)
+        rows[j] = to.row(pair / shape.kv_heads, pair % shape.kv_heads,
+                         problem.key_tiles->order[group.first + in.first(b) + j]);
+      unpack_panel<C>(block_panel<C>(in, b, dim, from), ones, in.queries(b), dim, rows);
     }
-    unpack_panel<C>(block_panel<C>(in, b, problem.shape.qk_dim, rows.dq), ones, in.queries(b), problem.shape.qk_dim,
-                    to);
-  }
+  };
+  store(lanes.dk, shape.qk_dim, out.dk);
+  store(lanes.dv, shape.v_dim, out.dv);
 }
 
+// The second walk's task: dq of a group of queries.
 template <class T>
-void Backward<T>::store_keys(const Heads& heads, std::int64_t pair, std::int64_t tile) const {
+void Backward<T>::run_queries(const Work<C>& work, const RowGroup& group) const {
   const auto& shape = problem.shape;
   const auto& tiles = *problem.key_tiles;
-  const std::int64_t batch = pair / shape.kv_heads, head = pair % shape.kv_heads;
-  const Rows<C> dk = dk_of(heads, pair), dv = dv_of(heads, pair);
-  const auto store = [](const C* from, std::int64_t dim, T* to) {
-    std::transform(from, from + dim, to, [](C x) { return static_cast<T>(x); });
-  };
-  for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place) {
-    store(dk.row(place), shape.qk_dim, out.dk.row(batch, head, tiles.order[place]));
-    store(dv.row(place), shape.v_dim, out.dv.row(batch, head, tiles.order[place]));
+  const Scratch<C> dq(group.count * shape.qk_dim);
+  std::fill_n(dq.data(), group.count * shape.qk_dim, C(0));
+  const std::int64_t pair = group.batch * shape.kv_heads + group.head / heads_per_pair(), list = list_of(group);
+  const C* const k = work.k.row((pair - work.segment.first_pair) * shape.kv_len);
+  const std::int64_t tile = list - work.segment.begin, queries = work.rows.first[tile + 1] - work.rows.first[tile];
+  const C* block = work.ds + work.lists.first_block[tile];
+  const auto named = problem.lists->row(list);
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    const std::int64_t first = tiles.first[named[i]], pitch = key_pitch[named[i]];
+    const std::int64_t soon = i + 1 < named.size() ? tiles.first[named[i + 1]] : first;
+    tile_outer<C>({block + (group.first - work.rows.first[tile]) * pitch, pitch}, group.count, tiles.size(named[i]),
+                  {k + first * work.k.stride, work.k.stride}, shape.qk_dim, {dq.data(), shape.qk_dim}, queries * pitch,
+                  (soon - first) * work.k.stride);
+    block += queries * pitch;
+  }
+  for (int i = 0; i < group.count; ++i) {
+    const std::int32_t token = problem.query_tiles->order[work.queries.places[group.first + i]];
+    std::transform(dq.data() + i * shape.qk_dim, dq.data() + (i + 1) * shape.qk_dim,
+                   out.dq.row(group.batch, group.head, token), [](C x) { return static_cast<T>(x); });
   }
 }
 
@@ -355,22 +373,16 @@ template <class T>
 void block_sparse_backward(const BlockSparse<T>& problem, AttentionView<const T> y, const Compute<T>* lse,
                            AttentionView<const T> dy, const Compute<T>* dlse, const AttentionGradients<T>& gradients) {
   const auto& shape = problem.shape;
-  using C = Compute<T>;
-  attention::Backward<T> task{problem, y, dy, lse, dlse, gradients};
-  const std::int64_t pairs = shape.batch * shape.kv_heads;
-  if (pairs == 0) return;
-  const std::int64_t copy = shape.kv_len * attention::key_size<C>(shape), kept = task.kept_size();
-  const std::int64_t bytes = (copy + kept + task.sum_size() + 1) * static_cast<std::int64_t>(sizeof(C));
-  const std::int64_t together = attention::even_part(pairs, std::max<std::int64_t>(1, attention::kGroupBytes / bytes));
-  const Scratch<C> copies(together * copy), kept_rows(together * kept), sums(together * task.sum_size());
-  task.copies = copies.data();
-  task.kept_rows = kept_rows.data();
-  task.sums = sums.data();
-  for (std::int64_t begin = 0; begin < pairs; begin += together) task.run(begin, std::min(pairs, begin + together));
-  if (problem.source == nullptr) return;
-  run_parallel(shape.batch * shape.q_heads, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) task.clear_copies(i);
-  });
+  if (shape.batch * shape.kv_heads == 0) return;
+  const auto& tiles = *problem.key_tiles;
+  attention::Backward<T>{problem,
+                         y,
+                         dy,
+                         lse,
+                         dlse,
+                         gradients,
+                         attention::tile_rows(1, tiles, nullptr, 0, tiles.tiles(), simd::kLanes<Compute<T>>)}
+      .run();
 }
 
 template void block_sparse_backward(const BlockSparse<float>&, AttentionView<const float>, const float*,

@@ -34,7 +34,7 @@ void Forward<T, S>::run(const KeySource<T, S>& keys, const RowGroup& group, cons
   const auto& shape = problem.shape;
   const LaneBlocks<C> in(group.count);
   const std::int64_t acc = shape.v_dim * lanes, head = group.batch * shape.q_heads + group.head;
-  const std::int64_t panel = shape.qk_dim * lanes, key = key_size<S>(shape);
+  const std::int64_t panel = shape.qk_dim * lanes, key = row_size<S>(shape);
   const Scratch<C> sums(in.blocks() * acc + kTileKeys * lanes);
   const Scratch<S> operands(in.blocks() * panel + kTileKeys * (key + (paired ? lanes + shape.v_dim : 0)));
   C* const s = sums.data() + in.blocks() * acc;
@@ -57,20 +57,20 @@ void Forward<T, S>::run(const KeySource<T, S>& keys, const RowGroup& group, cons
   }
 
   const C factor = static_cast<C>(problem.scale * std::numbers::log2e);  // scores are kept in base 2
-  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const KeyPanel<S>& at) {
+  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const RowPanel<S>& at) {
     if constexpr (paired) {
       bf16 *const p = gathered + kTileKeys * key, *const values = p + kTileKeys * lanes;
       pack_value_pairs(at.v, at.count, shape.v_dim, values, at.ahead_v);
       for (int b = 0; b < in.blocks(); ++b) {
-        pair_scores(at.k, at.count, queries[b].data, in.vectors(b), shape.qk_dim, factor, {s, lanes}, at.ahead_k);
+        pair_scores(at.qk, at.count, queries[b].data, in.vectors(b), shape.qk_dim, factor, {s, lanes}, at.ahead_qk);
         state[b].add_weights(s, at.count, C(1));
         pack_probabilities(s, at.count, in.vectors(b), p);
         pair_accumulate(values, at.count, shape.v_dim, p, in.vectors(b), state[b].alpha, {state[b].acc, lanes});
       }
     } else {
       for (int b = 0; b < in.blocks(); ++b) {
-        tile_scores<C>(at.k, at.count, {queries[b].data, queries[b].stride}, in.vectors(b), shape.qk_dim, factor,
-                       {s, lanes}, at.ahead_k);
+        tile_scores<C>(at.qk, at.count, {queries[b].data, queries[b].stride}, in.vectors(b), shape.qk_dim, factor,
+                       {s, lanes}, at.ahead_qk);
         state[b].add(s, at.count, C(1), at.v, shape.v_dim, at.ahead_v);
       }
     }
@@ -112,15 +112,16 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
   const auto& shape = problem.shape;
   const Forward<T, S> task{problem, y, lse};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = pairs > 0 ? shape.q_heads / shape.kv_heads : 0;
-  const std::int64_t copy = shape.kv_len * key_size<S>(shape);
+  const std::int64_t copy = shape.kv_len * row_size<S>(shape);
   const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
   const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));
   const Scratch<S> memory(std::min(pairs, together) * copy);
   for (std::int64_t begin = 0, end; begin < pairs; begin = end) {
     end = std::min(pairs, begin + together);
     const KeySources<T, S> keys(problem, begin, end, memory.data());
-    const auto rows =
-        query_rows(shape, *problem.query_tiles, problem.source, begin * heads, end * heads, simd::kLanes<Compute<T>>);
+    const std::int64_t lists = heads * problem.query_tiles->tiles();
+    const auto rows = tile_rows(shape.q_heads, *problem.query_tiles, problem.source, begin * lists, end * lists,
+                                simd::kLanes<Compute<T>>);
     const auto list = [&](std::int64_t i) {
       if (i >= std::ssize(rows.groups)) return std::span<const std::int32_t>{};
       return problem.lists->row(rows.groups[i].batch * shape.q_heads + rows.groups[i].head, rows.groups[i].tile);

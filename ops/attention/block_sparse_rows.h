@@ -1,5 +1,6 @@
 #pragma once
-// The queries of block-sparse attention that are computed, in groups of up to kTileQueries that share a list.
+// The tokens of tiles that are computed, in groups of up to kTileQueries: those of a tile share a list, and stand in
+// lanes together.
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/panel.h"
 #include "ops/attention/query_block.h"
@@ -23,13 +24,12 @@ struct LaneBlocks {
   int lanes() const { return total * vector; }
 };
 
-// Panels of all blocks of up to kTileQueries rows, [dim][lanes of the block], one after the other.
-template <class C>
-void pack_rows(Rows<C> rows, int count, std::int64_t dim, C* panel) {
-  const LaneBlocks<C> in(count);
+// Panels of all blocks, [dim][lanes of the block], one after the other; row(i) points at the elements of row i.
+template <class C, class F>
+void pack_blocks(const LaneBlocks<C>& in, std::int64_t dim, F&& row, C* panel) {
   for (int b = 0; b < in.blocks(); ++b) {
-    const C* from[kBlockLanes<C>];
-    for (int i = 0; i < in.vectors(b) * in.vector; ++i) from[i] = rows.row(std::min(in.first(b) + i, count - 1));
+    decltype(row(0)) from[kBlockLanes<C>];
+    for (int i = 0; i < in.vectors(b) * in.vector; ++i) from[i] = row(std::min(in.first(b) + i, in.count - 1));
     pack_panel<C>(from, 1, dim, in.vectors(b), Rows<C>{panel + in.first(b) * dim, in.vectors(b) * in.vector});
   }
 }
@@ -39,21 +39,25 @@ Rows<const C> block_panel(const LaneBlocks<C>& in, int block, std::int64_t dim, 
   return {panel + in.first(block) * dim, in.vectors(block) * in.vector};
 }
 
-// Up to kTileQueries queries of one tile.
+// Up to kTileQueries tokens of one tile.
 struct RowGroup {
   std::int64_t batch, head, tile;
-  std::int64_t first;  // of its places in QueryRows::places
+  std::int64_t first;  // of its rows
   int count;
 };
 
-struct QueryRows {
-  std::vector<std::int32_t> places;  // in tiled order
-  std::vector<RowGroup> groups;      // in the order of batch, head, tile
+// Tokens of a tile that are computed: their own source; `source` as in BlockSparse.
+std::int64_t computed_tokens(const TokenTiles& tiles, const std::int32_t* source, std::int64_t head, std::int64_t tile);
+
+// The computed tokens of a range of (batch, head, tile), counted as the rows of BlockLists are, in that order.
+struct TileRows {
+  std::vector<std::int32_t> places;    // in the tiled order of their head
+  std::vector<std::int32_t> of_tiles;  // bounds of the rows of each tile
+  std::vector<RowGroup> groups;
 };
 
-// Of (batch, head) pairs [begin, end), batch * q_heads + head; `vector` lanes are best filled together. Queries that
-// have another source, or none, are left out.
-QueryRows query_rows(const AttentionShape& shape, const TokenTiles& tiles, const std::int32_t* source,
-                     std::int64_t begin, std::int64_t end, int vector);
+// Of tiles [begin, end); `heads` of a batch entry. `vector` lanes are best filled together.
+TileRows tile_rows(std::int64_t heads, const TokenTiles& tiles, const std::int32_t* source, std::int64_t begin,
+                   std::int64_t end, int vector);
 
 }  // namespace tessera::attention

@@ -80,6 +80,11 @@ void prefetch_row(const S* row, std::int64_t dim) {
   for (std::int64_t c = 0; c < dim; c += static_cast<std::int64_t>(64 / sizeof(S))) __builtin_prefetch(row + c);
 }
 
+template <class S>
+void prefetch_row_to_write(S* row, std::int64_t dim) {
+  for (std::int64_t c = 0; c < dim; c += static_cast<std::int64_t>(64 / sizeof(S))) __builtin_prefetch(row + c, 1);
+}
+
 // The rows of a tile as C: in place where the storage type is C, else converted into `copy`, of pitch copy_pitch.
 template <class C, class S>
 Rows<const C> rows_as(const S* rows, std::ptrdiff_t stride, int count, std::int64_t dim, C* copy) {

@@ -14,10 +14,17 @@ enum class Walk {
   across_rows  // x[step * stride + r]: a sum of outer products
 };
 
-// acc[r][v] += sum over steps of x(r, step) * panel[step][v]. `ahead` as in tile_kernels.h.
-template <Walk walk, bool prefetch, class C, int R, int V>
+// What is wanted soon: element step * along + step % kBlockRows * across, asked for at each step.
+template <class C>
+struct Soon {
+  const C* data;
+  std::ptrdiff_t along, across;
+};
+
+// acc[r][v] += sum over steps of x(r, step) * panel[step][v].
+template <Walk walk, class C, int R, int V>
 [[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
-                                            Vec<C> (&acc)[R][V], std::ptrdiff_t ahead = 0) {
+                                            Vec<C> (&acc)[R][V], Soon<C> soon) {
   const C* a = x.data;
   const C* b = panel.data;
   for (std::int64_t step = 0; step < steps; ++step) {
@@ -30,10 +37,7 @@ template <Walk walk, bool prefetch, class C, int R, int V>
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) acc[r][v] = simd::multiply_add<C>(scalar, lane[v], acc[r][v]);
     }
-    if constexpr (prefetch) {
-      const std::int64_t row = walk == Walk::along_row ? step % kBlockRows : 0;
-      __builtin_prefetch(a + row * x.stride + ahead, 0, 2);
-    }
+    __builtin_prefetch(soon.data + step * soon.along + step % kBlockRows * soon.across, 0, 2);
     a += walk == Walk::along_row ? 1 : x.stride;
     b += panel.stride;
   }
@@ -43,7 +47,7 @@ template <class C, int R, int V>
 void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C factor, Rows<C> s,
                   std::ptrdiff_t ahead) {
   Vec<C> acc[R][V] = {};
-  multiply<Walk::along_row, true>(keys, queries, dim, acc, ahead);
+  multiply<Walk::along_row>(keys, queries, dim, acc, {keys.data + ahead, 1, keys.stride});
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -70,7 +74,7 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
     }
   }
   prefetch_block<C, R, V>({out.row(R), out.stride});  // the next block's, which cannot start without
-  multiply<Walk::across_rows, true>(values, p, key_count, acc, ahead);
+  multiply<Walk::across_rows>(values, p, key_count, acc, {values.data + ahead, values.stride, 0});
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -80,10 +84,10 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
 
 // `last` elements of the last vector exist; kLanes when it is whole.
 template <class C, int R, int V>
-void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last, Rows<C> out) {
+void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last, Rows<C> out, Soon<C> soon) {
   prefetch_block<C, R, V>(out);
   Vec<C> acc[R][V] = {};
-  multiply<Walk::along_row, false>(p, right, query_count, acc);
+  multiply<Walk::along_row>(p, right, query_count, acc, soon);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     C* row = out.row(r);
@@ -127,16 +131,20 @@ void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows
 }
 
 template <class C>
-void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> right, std::int64_t dim, Rows<C> out) {
+void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> right, std::int64_t dim, Rows<C> out,
+                std::ptrdiff_t ahead_p, std::ptrdiff_t ahead_right) {
   constexpr int lanes = kLanes<C>;
   for (std::int64_t c = 0; c < dim; c += kBlockLanes<C>) {
     const int columns = static_cast<int>(std::min<std::int64_t>(kBlockLanes<C>, dim - c));
     const int vectors = (columns + lanes - 1) / lanes, last = columns - (vectors - 1) * lanes;
     with_constant<kBlockVectors>(vectors, [&](auto v) {
       for (int j = 0; j < key_count; j += kBlockRows) {
+        // The first columns ask for p, the others for `right`, each block of rows for other columns of it.
+        const Soon<C> rows_of_p{p.row(j) + ahead_p, 1, p.stride},
+            columns_of_right{right.data + j / kBlockRows * lanes % dim + ahead_right, right.stride, 0};
         with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
           outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
-                                   {out.row(j) + c, out.stride});
+                                   {out.row(j) + c, out.stride}, c == 0 ? rows_of_p : columns_of_right);
         });
       }
     });
@@ -151,7 +159,9 @@ template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const f
                               std::ptrdiff_t);
 template void tile_accumulate(Rows<const double>, int, std::int64_t, Rows<const double>, int, const double*,
                               Rows<double>, std::ptrdiff_t);
-template void tile_outer(Rows<const float>, int, int, Rows<const float>, std::int64_t, Rows<float>);
-template void tile_outer(Rows<const double>, int, int, Rows<const double>, std::int64_t, Rows<double>);
+template void tile_outer(Rows<const float>, int, int, Rows<const float>, std::int64_t, Rows<float>, std::ptrdiff_t,
+                         std::ptrdiff_t);
+template void tile_outer(Rows<const double>, int, int, Rows<const double>, std::int64_t, Rows<double>, std::ptrdiff_t,
+                         std::ptrdiff_t);
 
 }  // namespace tessera::attention

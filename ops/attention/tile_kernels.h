@@ -56,6 +56,7 @@ void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows
 // out[j][c] += sum_i p[j][i] * right[i][c], for j < key_count, i < query_count, c < dim. Rows of `right` are read up to
 // the next multiple of the vector width; `out` is touched below dim only.
 template <class C>
-void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> right, std::int64_t dim, Rows<C> out);
+void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> right, std::int64_t dim, Rows<C> out,
+                std::ptrdiff_t ahead_p = 0, std::ptrdiff_t ahead_right = 0);
 
 }  // namespace tessera::attention

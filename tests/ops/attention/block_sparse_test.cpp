@@ -48,6 +48,22 @@ void expect_reference(const BlockSparseCase& c) {
   expect_reference<bf16>(data);
 }
 
+template <class T>
+bool same(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+template <class T>
+void expect_same_bits(const BlockSparseData& data) {
+  BlockSparseOperands<T> one(data), many(data);
+  with_threads(1, [&] { one.forward(), one.backward(); });
+  for (const int threads : {2, 8}) {
+    with_threads(threads, [&] { many.forward(), many.backward(); });
+    EXPECT_TRUE(same(one.y, many.y) && same(one.lse, many.lse)) << data.c;
+    EXPECT_TRUE(same(one.dq, many.dq) && same(one.dk, many.dk) && same(one.dv, many.dv)) << data.c;
+  }
+}
+
 TEST(BlockSparse, cubes_of_a_ragged_grid) {
   for (const bool rows_first : {false, true}) {
     for (const bool sources : {false, true}) {
@@ -99,17 +115,52 @@ TEST(BlockSparse, tiles_of_any_size) {
   }
 }
 
-// Backward cuts keys in chunks of 2048 and more, and works in rounds.
-TEST(BlockSparse, several_chunks_of_keys) {
+// Several query heads share a key tile, whose task serves them all.
+TEST(BlockSparse, many_queries_of_a_key_tile) {
   for (const bool sources : {false, true})
-    expect_reference({.q_heads = 2,
-                      .kv_heads = 1,
-                      .q_grid = {90},
-                      .q_cube = {16},
-                      .k_grid = {6600},
-                      .k_cube = {70},
-                      .density = 0.3,
+    expect_reference({.q_heads = 6,
+                      .kv_heads = 2,
+                      .q_grid = {700},
+                      .q_cube = {40},
+                      .k_grid = {6, 25},
+                      .k_cube = {4, 10},
+                      .density = 0.8,
                       .sources = sources});
+}
+
+TEST(BlockSparse, keys_that_nobody_names) {
+  const BlockSparseData data(
+      {.batch = 2, .q_heads = 2, .q_grid = {70}, .q_cube = {20}, .k_grid = {90}, .k_cube = {20}});
+  BlockSparseOperands<float> x(data);
+  x.forward();
+  const BlockLists none{
+      data.lists.query_tiles, data.lists.key_tiles, std::vector<std::int64_t>(data.lists.begin.size()), {}};
+  auto problem = x.problem();
+  problem.lists = &none;
+  const auto& s = problem.shape;
+  block_sparse_backward<float>(problem, x.in(x.y, s.q_heads, s.q_len, s.v_dim), x.lse.data(),
+                               x.in(x.dy, s.q_heads, s.q_len, s.v_dim), nullptr, x.gradients());
+  for (const auto* gradient : {&x.dq, &x.dk, &x.dv}) EXPECT_THAT(*gradient, testing::Each(0.0f));
+}
+
+// Backward works on as many queries as fit in its memory: here not on all of a kv head.
+BlockSparseCase several_parts() {
+  return {.q_heads = 2,
+          .kv_heads = 1,
+          .qk_dim = 5,
+          .v_dim = 3,
+          .q_grid = {2600},
+          .q_cube = {50},
+          .k_grid = {3000},
+          .k_cube = {70},
+          .density = 0.95,
+          .sources = true};
+}
+
+TEST(BlockSparse, several_parts_of_queries) {
+  const BlockSparseData data(several_parts());
+  expect_reference<double>(data);
+  expect_same_bits<double>(data);
 }
 
 TEST(BlockSparse, densities) {
@@ -208,29 +259,13 @@ TEST(BlockSparse, agrees_with_differences_of_forward) {
   }
 }
 
-template <class T>
-bool same(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
-}
-
-template <class T>
-void expect_same_bits(const BlockSparseData& data) {
-  BlockSparseOperands<T> one(data), many(data);
-  with_threads(1, [&] { one.forward(), one.backward(); });
-  for (const int threads : {2, 8}) {
-    with_threads(threads, [&] { many.forward(), many.backward(); });
-    EXPECT_TRUE(same(one.y, many.y) && same(one.lse, many.lse)) << data.c;
-    EXPECT_TRUE(same(one.dq, many.dq) && same(one.dk, many.dk) && same(one.dv, many.dv)) << data.c;
-  }
-}
-
 TEST(BlockSparse, threads_change_no_bit) {
   const BlockSparseData data({.batch = 2,
                               .q_heads = 4,
                               .kv_heads = 2,
                               .q_grid = {5, 6, 7},
                               .q_cube = {4, 4, 4},
-                              .k_grid = {4200},  // two chunks of keys
+                              .k_grid = {4200},
                               .k_cube = {20},
                               .sources = true});
   expect_same_bits<float>(data);
