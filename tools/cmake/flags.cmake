@@ -21,4 +21,17 @@ endif()
 if(TESSERA_SANITIZE)
   add_compile_options(-fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${TESSERA_SANITIZE})
+  if(CCACHE)  # what ccache asks for to cache uses of precompiled headers
+    add_compile_options(-fpch-preprocess)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  endif()
 endif()
+
+# The standard headers and HEADERS, compiled once for the target NAME in a sanitizer build, which CI makes from nothing: a
+# third of its time. Other builds do without and prove that every file includes what it uses.
+function(precompile NAME)
+  if(TESSERA_SANITIZE)
+    target_precompile_headers(${NAME} PRIVATE <algorithm> <cmath> <cstring> <filesystem> <fstream> <functional> <map> <memory>
+                              <numeric> <optional> <random> <set> <span> <string> <vector> ${ARGN})
+  endif()
+endfunction()
