@@ -10,7 +10,6 @@ if(TESSERA_SANITIZE)
   # Sanitizer builds are not optimised, which halves their compile time; the heaviest loops are, or tests take minutes.
   file(GLOB HEAVY_LOOPS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/ops/attention/*.cpp ${PROJECT_SOURCE_DIR}/ops/linalg*.cpp)
   set_property(SOURCE ${HEAVY_LOOPS} APPEND PROPERTY COMPILE_OPTIONS -O1)
-  set_property(SOURCE ${HEAVY_LOOPS} PROPERTY SKIP_PRECOMPILE_HEADERS ON)  # those are not optimised
 endif()
 if(TESSERA_SANITIZE MATCHES "undefined")  # Eigen's templates under UBSan take minutes and 2 GB, and are not ours to check.
   set_property(SOURCE ${PROJECT_SOURCE_DIR}/ops/linalg_eigen.cpp APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=undefined)
@@ -31,7 +30,6 @@ const std::string_view instruction_set = \"@MARCH@\";
   target_compile_definitions(${NAME} PRIVATE EIGEN_DONT_PARALLELIZE)
   target_link_libraries(${NAME} PUBLIC tessera_plugin_sdk tessera_proto TBB::tbb ${DNNL_LIBRARY} OpenMP::OpenMP_CXX
                         ${CMAKE_DL_LIBS} PRIVATE Eigen3::Eigen yaml-cpp)
-  precompile(${NAME})
 endfunction()
 
 # The shared library libFILE.so with all of the static library CORE, and what that needs; only what headers declare so

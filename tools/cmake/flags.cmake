@@ -27,8 +27,8 @@ if(TESSERA_SANITIZE)
   endif()
 endif()
 
-# The standard headers and HEADERS, compiled once for the target NAME in a sanitizer build, which CI makes from nothing: a
-# third of its time. Other builds do without and prove that every file includes what it uses.
+# The standard headers and HEADERS, compiled once for the target NAME in a sanitizer build, which CI makes from nothing:
+# a third of NAME's time. Other builds do without, and prove that every file includes what it uses.
 function(precompile NAME)
   if(TESSERA_SANITIZE)
     target_precompile_headers(${NAME} PRIVATE <algorithm> <cmath> <cstring> <filesystem> <fstream> <functional> <map> <memory>
