@@ -171,4 +171,10 @@ void convolve_weights(DType dtype, const Convolution& c, const void* x, const vo
                dy, nullptr, dw, [&]<class T>(const T* a, const T* b, const T*, T* out) { weights(c, a, b, out); });
 }
 
+ValueId bias_gradient(GradContext& g) {
+  std::vector<std::int64_t> axes{0};
+  for (int i = 2; i < g.shape(g.dout(0))->rank(); ++i) axes.push_back(i);
+  return g.node("ReduceSum", {g.dout(0), g.ints(axes)}, {{"keepdims", std::int64_t{0}}});
+}
+
 }  // namespace tessera

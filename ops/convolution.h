@@ -35,4 +35,7 @@ void convolve_transposed(DType dtype, const Convolution&, const void* y, const v
 // dw [maps, channels / group, kernel...] = sum over batch and positions of dy x.
 void convolve_weights(DType dtype, const Convolution&, const void* x, const void* dy, void* dw);
 
+// For gradient rules: dB = the sum of dY [batch, maps, out...] over batch and positions.
+ValueId bias_gradient(GradContext& g);
+
 }  // namespace tessera

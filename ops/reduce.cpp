@@ -58,6 +58,13 @@ ValueId expanded_like(GradContext& g, ValueId v, ValueId like) {
   return *g.shape(v) == *g.shape(like) ? v : g.node("Expand", {v, g.ints(*g.shape(like))});
 }
 
+std::vector<ValueId> gradient_to_extremes(GradContext& g) {
+  const ValueId x = g.in(0), equal = g.node("Equal", {x, with_reduced_axes(g, g.out(0))});
+  const ValueId ones = g.node("Where", {equal, g.scalar_like(x, 1), g.scalar_like(x, 0)});
+  const ValueId share = g.node("Div", {with_reduced_axes(g, g.dout(0)), reduce_alike(g, "ReduceSum", ones)});
+  return {g.node("Mul", {ones, share})};
+}
+
 double reduced_count(GradContext& g) {
   const auto outputs = static_cast<double>(count(kept_shape(g)));
   return outputs == 0 ? 0 : static_cast<double>(count(*g.shape(g.in(0)))) / outputs;

@@ -48,6 +48,8 @@ void axes_to_input(RewriteContext& c);
 ValueId with_reduced_axes(GradContext& g, ValueId v);
 ValueId reduce_alike(GradContext& g, std::string_view op, ValueId v);
 ValueId expanded_like(GradContext& g, ValueId v, ValueId like);
+// The gradient rule of the extremes: shared evenly by the elements that equal their output.
+std::vector<ValueId> gradient_to_extremes(GradContext& g);
 // Elements per output.
 double reduced_count(GradContext& g);
 

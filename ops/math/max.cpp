@@ -15,8 +15,7 @@ extern constinit const OpDef op_max = define({
     .name = "Max",
     .since = 13,
     .doc = "The largest of the inputs, elementwise with broadcasting; NaN if one is NaN. The gradient goes to the "
-           "first input "
-           "that is the largest.",
+           "first input that is the largest.",
     .source = "ONNX Max-13",
     .inputs = {{"data_0", "T", "broadcast with each other", Presence::variadic}},
     .outputs = {{"max", "T", "the broadcast shape"}},

@@ -15,8 +15,7 @@ extern constinit const OpDef op_min = define({
     .name = "Min",
     .since = 13,
     .doc = "The smallest of the inputs, elementwise with broadcasting; NaN if one is NaN. The gradient goes to the "
-           "first input "
-           "that is the smallest.",
+           "first input that is the smallest.",
     .source = "ONNX Min-13",
     .inputs = {{"data_0", "T", "broadcast with each other", Presence::variadic}},
     .outputs = {{"min", "T", "the broadcast shape"}},

@@ -1,34 +1,7 @@
-#include "ops/elementwise.h"
-#include "ops/vector_math.h"
+#include "ops/sine.h"
 
 namespace tessera {
 namespace {
-
-// f32 is computed in vectors, unless an angle of the block is too large for them (or is no number).
-template <class T>
-void sin_values(const T* x, T* y, std::int64_t n) {
-  if constexpr (!std::is_same_v<T, double>) {
-    bool small = true;
-#pragma omp simd reduction(&& : small)
-    for (std::int64_t i = 0; i < n; ++i)
-      small = small && std::abs(static_cast<float>(x[i])) <= vector_math::largest_angle;
-    if (small) {
-#pragma omp simd
-      for (std::int64_t i = 0; i < n; ++i) store(y[i], vector_math::sin_quarter(static_cast<float>(x[i]), 0));
-      return;
-    }
-  }
-  for (std::int64_t i = 0; i < n; ++i) store(y[i], std::sin(static_cast<Compute<T>>(x[i])));
-}
-
-void kernel(const KernelContext& k) {
-  with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
-    const T* x = k.in(0).template read<T>().data();
-    T* y = k.out(0).template write<T>().data();
-    run_parallel(k.in(0).size(), 4096,
-                 [=](std::int64_t begin, std::int64_t end) { sin_values(x + begin, y + begin, end - begin); });
-  });
-}
 
 std::vector<ValueId> gradient(GradContext& g) { return {g.node("Mul", {g.dout(0), g.node("Cos", {g.in(0)})})}; }
 
@@ -45,7 +18,7 @@ extern constinit const OpDef op_sin = define({
     .shape = same_as_input,
     .pointwise = true,
     .in_place = {{0, 0}},
-    .kernel = kernel,
+    .kernel = sine_kernel<0>,
     .gradient = gradient,
     .examples = {"{0, 0.5, -2, 100} -> {0, 0.4794255, -0.9092974, -0.50636564}"},
 });

@@ -42,11 +42,7 @@ std::vector<ValueId> gradient(GradContext& g) {
     attributes["output_padding"] = extra;
     d[0] = g.node("ConvTranspose", {g.dout(0), g.in(1)}, attributes);
   }
-  if (g.has(2) && g.needs(2)) {
-    std::vector<std::int64_t> axes{0};
-    for (int i = 2; i < g.shape(g.dout(0))->rank(); ++i) axes.push_back(i);
-    d[2] = g.node("ReduceSum", {g.dout(0), g.ints(axes)}, {{"keepdims", std::int64_t{0}}});
-  }
+  if (g.has(2) && g.needs(2)) d[2] = bias_gradient(g);
   return d;
 }
 

@@ -41,11 +41,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   std::vector<ValueId> d(static_cast<std::size_t>(g.inputs()), ValueId::none);
   if (g.needs(0)) d[0] = g.node("Conv", {g.dout(0), g.in(1)}, attributes);
   if (g.needs(1)) d[1] = g.node("tessera::ConvWeightGrad", {g.dout(0), g.in(0)}, attributes);
-  if (g.has(2) && g.needs(2)) {
-    std::vector<std::int64_t> axes{0};
-    for (int i = 2; i < g.shape(g.dout(0))->rank(); ++i) axes.push_back(i);
-    d[2] = g.node("ReduceSum", {g.dout(0), g.ints(axes)}, {{"keepdims", std::int64_t{0}}});
-  }
+  if (g.has(2) && g.needs(2)) d[2] = bias_gradient(g);
   return d;
 }
 
@@ -56,9 +52,9 @@ double flops(const ShapeContext& c) { return sizes(c.attr, c.in(0), c.in(1)).flo
 extern constinit const OpDef op_conv_transpose = define({
     .name = "ConvTranspose",
     .since = 22,
-    .doc = "Y = the adjoint of a convolution with W, applied to X, + B: every input element adds its multiple of the "
-           "kernel "
-           "to the window there. in = stride (X - 1) + output_padding + (kernel - 1) dilation + 1 - pads per axis.",
+    .doc =
+        "Y = the adjoint of a convolution with W, applied to X, + B: every input element adds its multiple of the "
+        "kernel to the window there. in = stride (X - 1) + output_padding + (kernel - 1) dilation + 1 - pads per axis.",
     .source = "ONNX ConvTranspose-22",
     .inputs = {{"X", "T", "[N C in...]"}, {"W", "T", "[C M/group kernel...]"}, {"B", "T", "[M]", Presence::optional}},
     .outputs = {{"Y", "T", "[N M out...]"}},

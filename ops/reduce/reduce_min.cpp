@@ -19,13 +19,6 @@ struct Min {
 
 void kernel(const KernelContext& k) { reduce<AllTypes, Min>(k); }
 
-std::vector<ValueId> gradient(GradContext& g) {
-  const ValueId x = g.in(0), equal = g.node("Equal", {x, with_reduced_axes(g, g.out(0))});
-  const ValueId ones = g.node("Where", {equal, g.scalar_like(x, 1), g.scalar_like(x, 0)});
-  const ValueId share = g.node("Div", {with_reduced_axes(g, g.dout(0)), reduce_alike(g, "ReduceSum", ones)});
-  return {g.node("Mul", {ones, share})};
-}
-
 }  // namespace
 
 extern constinit const OpDef op_reduce_min = define({
@@ -45,7 +38,7 @@ extern constinit const OpDef op_reduce_min = define({
     .identity_when = reduces_nothing,
     .flops = reduction_flops,
     .kernel = kernel,
-    .gradient = gradient,
+    .gradient = gradient_to_extremes,
     .adapt = {{18, axes_to_input}},
     .examples = {"{{1, 5}, {3, 2}}; i64{1} -> {{1}, {2}}", "{{1, 5}, {3, 2}}; i64{0}; keepdims=0 -> {1, 2}",
                  "{{1, 5}, {3, 2}}; keepdims=0 -> 1", "f32[2x0]{}; i64{1}; keepdims=0 -> {inf, inf}",

@@ -96,8 +96,7 @@ extern constinit const OpDef op_dropout = define({
     .doc =
         "In training each element is dropped with probability ratio and the others divided by 1 - ratio; otherwise the "
         "input. What is dropped depends on the seed and the element's number only: element i is number i mod 4 of "
-        "block "
-        "i div 4 of Philox4x32-10, kept where its upper 24 bits / 2^24 >= ratio.",
+        "block i div 4 of Philox4x32-10, kept where its upper 24 bits / 2^24 >= ratio.",
     .source = "ONNX Dropout-22; Srivastava et al., JMLR 2014; Salmon et al., SC 2011",
     .inputs = {{"data", "T", "any shape"},
                {"ratio", "T1", "scalar in [0, 1); default: 0.5", Presence::optional},

@@ -63,8 +63,7 @@ extern constinit const OpDef op_scatter_nd = define({
     .doc =
         "data with the slices that index tuples (the last axis of indices) name replaced by updates, or combined with "
         "them. Where tuples repeat, updates follow in their order. The gradient for updates that a later one "
-        "overwrites "
-        "is that of the later one.",
+        "overwrites is that of the later one.",
     .source = "ONNX ScatterND-18",
     .inputs = {{"data", "T", "any shape of rank >= 1"},
                {"indices", "i64", "[any..., axes indexed]; values in [-size, size)"},

@@ -98,9 +98,9 @@ extern constinit const OpDef op_unique = define({
     .name = "Unique",
     .since = 11,
     .introduced = 11,
-    .doc = "The distinct slices along an axis (elements of the flat input without one), in ascending order or in the "
-           "order "
-           "they first appear; where each appears first, which of them every slice is, and how often each appears.",
+    .doc =
+        "The distinct slices along an axis (elements of the flat input without one), in ascending order or in the "
+        "order they first appear; where each appears first, which of them every slice is, and how often each appears.",
     .source = "ONNX Unique-11",
     .inputs = {{"X", "T", "any shape"}},
     .outputs = {{"Y", "T", "the distinct slices; a vector without axis"},
