@@ -15,12 +15,15 @@ std::vector<StepTotal> sorted(std::vector<StepTotal> totals) {
 
 void Statistics::step(const StepEvent& event) {
   const std::lock_guard lock(mutex_);
-  auto at = nodes_.find(event.node);
-  if (at == nodes_.end())
-    at = nodes_.emplace(event.node, StepTotal{.name = std::string(event.node), .op = std::string(event.op)}).first;
-  ++at->second.count;
-  at->second.seconds += static_cast<double>(event.end_ns - event.begin_ns) * 1e-9;
-  at->second.flops += event.flops;
+  auto node = nodes_.find(event.node);
+  if (node == nodes_.end()) node = nodes_.emplace(event.node, std::vector<StepTotal>()).first;
+  auto& operators = node->second;
+  auto total = std::find_if(operators.begin(), operators.end(), [&](const StepTotal& t) { return t.op == event.op; });
+  if (total == operators.end())
+    total = operators.insert(total, {.name = std::string(event.node), .op = std::string(event.op)});
+  ++total->count;
+  total->seconds += static_cast<double>(event.end_ns - event.begin_ns) * 1e-9;
+  total->flops += event.flops;
 }
 
 void Statistics::forget() {
@@ -30,13 +33,13 @@ void Statistics::forget() {
 
 std::vector<StepTotal> Statistics::by_node() const {
   std::vector<StepTotal> totals;
-  for (const auto& [name, total] : nodes_) totals.push_back(total);
+  for (const auto& [name, operators] : nodes_) totals.insert(totals.end(), operators.begin(), operators.end());
   return sorted(std::move(totals));
 }
 
 std::vector<StepTotal> Statistics::by_operator() const {
   std::map<std::string, StepTotal> operators;
-  for (const auto& [name, node] : nodes_) {
+  for (const auto& node : by_node()) {
     StepTotal& total = operators[node.op];
     total.name = node.op;
     total.count += node.count;

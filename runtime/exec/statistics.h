@@ -23,11 +23,12 @@ class [[gnu::visibility("default")]] Statistics final : public Observer {
   void step(const StepEvent& event) override;
   void forget();                               // starts over, for instance after a first run that only warmed up
   std::vector<StepTotal> by_operator() const;  // the longest first
-  std::vector<StepTotal> by_node() const;
+  std::vector<StepTotal> by_node() const;      // one for each operator that the node had
 
  private:
   std::mutex mutex_;
-  std::map<std::string, StepTotal, std::less<>> nodes_;
+  // By name; policies may give a node another operator in another run.
+  std::map<std::string, std::vector<StepTotal>, std::less<>> nodes_;
 };
 
 }  // namespace tessera

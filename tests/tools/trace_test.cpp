@@ -51,5 +51,14 @@ TEST(Statistics, adds_up_by_node_and_operator) {
   for (std::size_t i = 1; i < nodes.size(); ++i) EXPECT_GE(nodes[i - 1].seconds, nodes[i].seconds);
 }
 
+TEST(Statistics, tells_operators_of_one_node_apart) {
+  Statistics statistics;  // a policy made the node sparse in the second step
+  for (const char* op : {"dense", "vsa", "vsa"}) statistics.step({.node = "attention", .op = op, .end_ns = 1000});
+  std::map<std::string, std::int64_t> counts;
+  for (const auto& total : statistics.by_operator()) counts[total.name] = total.count;
+  EXPECT_EQ(counts, (std::map<std::string, std::int64_t>{{"dense", 1}, {"vsa", 2}}));
+  EXPECT_EQ(statistics.by_node().size(), 2u);
+}
+
 }  // namespace
 }  // namespace tessera
