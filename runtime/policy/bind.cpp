@@ -89,6 +89,7 @@ class SiteBinder {
   void keep_grid(const std::vector<Group>& groups);
   BindingTrail settle(Group& group);
   void join(std::vector<Group> groups);
+  Node node_by(const OpDef& op, const Attributes& own) const;
   std::string refusal_of(const OpDef& op, const Attributes& own);
   BindingTrail describe(const Group& group) const;
   [[noreturn]] void refuse(const Choice& choice, const std::string& why) const;
@@ -144,11 +145,15 @@ void SiteBinder::keep_grid(const std::vector<Group>& groups) {
   if (!file.empty()) grid_ = file;
 }
 
+Node SiteBinder::node_by(const OpDef& op, const Attributes& own) const {
+  Node n = given_.with(op, own);
+  if (!grid_.empty() && op.name != dense_name) n.attributes["grid"] = grid_;
+  return n;
+}
+
 // Writes the site anew; the operator's own shape rule says whether it will have it. Empty: it does.
 std::string SiteBinder::refusal_of(const OpDef& op, const Attributes& own) {
-  Node& n = g_.at(site_.node);
-  n = given_.with(op, own);
-  if (!grid_.empty() && op.name != dense_name) n.attributes["grid"] = grid_;
+  g_.at(site_.node) = node_by(op, own);
   try {
     infer_node(g_, site_.node);
   } catch (const Error& e) {
@@ -158,16 +163,16 @@ std::string SiteBinder::refusal_of(const OpDef& op, const Attributes& own) {
   return {};
 }
 
-// The method of a bound node, and what it will cost.
+// The method of a group, and what it would cost on the whole site.
 BindingTrail SiteBinder::describe(const Group& group) const {
-  const Node& n = g_.at(site_.node);
+  const Node n = node_by(op(group.method->name), group.parameters);
   BindingTrail binding;
   binding.line = group.choice->rule ? group.choice->rule->at.line : 0;
   binding.method = group.method->name;
   binding.library = group.method->library;
   binding.version = group.method->version;
   binding.parameters = listed(*group.method, group.parameters);
-  binding.inputs = own_inputs(n, *group.method);
+  binding.inputs = own_inputs(g_.at(site_.node), *group.method);
   binding.bf16 = group.bf16;
   binding.flops = predicted_flops(g_, n);
   binding.density = predicted_density(site_, *group.method, n, group.parameters);
@@ -210,9 +215,11 @@ void SiteBinder::join(std::vector<Group> groups) {
   for (const auto& group : groups) {
     for (const auto h : group.heads) head_method[static_cast<std::size_t>(h)] = std::ssize(methods);
     methods.push_back(method_text(group.method->name, group.parameters));
-    if (group.bf16 != groups[0].bf16)
-      policy_error(context_.policy.path, (group.choice->rule ? group : groups[0]).choice->rule->at,
-                   "the heads of site '", site_.name, "' cannot differ in precision");
+    if (group.bf16 == groups[0].bf16) continue;
+    const Rule& rule = *(group.choice->rule ? group : groups[0]).choice->rule;
+    Error error(Code::policy, concat(position(context_.policy.path, rule.at), ": the heads of site '", site_.name,
+                                     "' cannot differ in precision"));
+    throw error.hint("give all of them one precision; heads that no rule matches are f32");
   }
   const std::string why = refusal_of(op(by_head_name), {{"methods", methods}, {"head_method", head_method}});
   for (const auto& group : groups)
@@ -224,7 +231,7 @@ void SiteBinder::bind(const std::vector<const Choice*>& of_head, SiteTrail& trai
   const bool ruled = std::any_of(groups.begin(), groups.end(), [](const Group& group) { return group.choice->rule; });
   const bool stays = groups.empty() || (given_.has_methods() && !ruled);
   trail.dense_flops = predicted_flops(g_, given_.dense());
-  if (!stays) keep_grid(groups);
+  keep_grid(groups);
   for (auto& group : groups) {
     BindingTrail& binding = trail.bindings.emplace_back(stays ? describe(group) : settle(group));
     if (groups.size() == 1) continue;

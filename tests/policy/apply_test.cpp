@@ -141,6 +141,7 @@ TEST(Apply, heads_of_one_site_go_by_several_methods) {
   const Trail again = model.apply("");
   EXPECT_EQ(again.sites[1].bindings.size(), 2u) << "by_head of a file stays, and is described";
   EXPECT_EQ(again.sites[1].density, site.density);
+  EXPECT_EQ(again.sites[1].bindings[1].flops, site.bindings[1].flops);
 }
 
 TEST(Apply, heads_that_come_out_alike_are_one_node) {
