@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
 #include "tools/bench/worker.h"
 #include "tools/command_line.h"
@@ -107,7 +108,7 @@ void measure(const BenchFlags& f, std::vector<Entry>& entries) {
     try {
       return workers[i].run();
     } catch (Error& error) {
-      throw error.in("model '" + entries[i].label + "'");
+      throw in_model(error, entries[i].model);
     }
   };
   Progress progress("runs", (f.warmup + f.repeat) * static_cast<std::int64_t>(entries.size()));
@@ -196,6 +197,8 @@ int bench(const BenchFlags& f) {
     check(r.quantity != "ratio" || entries.size() > 1,
           "--require ratio: there is nothing to compare; give two models, two policies or --threads 1,2");
   f.at.position();  // refuses a bad one before anything is measured
+  for (const auto& path : f.policies)
+    if (path != no_policy) f.at.remark_on(open_policy(path).get());
   measure(f, entries);
   const Json report = report_json(f, entries);
   if (!f.inputs.given()) remark("no inputs given, measured with random ones");

@@ -73,6 +73,11 @@ int finish_output(int code) {
 
 }  // namespace
 
+Error& in_model(Error& e, const std::string& path) {
+  const std::string frame = "model '" + path + "'";
+  return std::string_view(e.what()).find("in " + frame) == std::string_view::npos ? e.in(frame) : e;
+}
+
 int report(const Error& e) {
   std::string text = concat("tessera: error: ", e.what(), "\n");
   if (e.code() == Code::internal)

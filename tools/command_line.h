@@ -1,6 +1,7 @@
 #pragma once
 // The command line: subcommands, and errors as exit codes. stdout carries results, stderr the rest.
 #include <functional>
+#include <string>
 
 namespace CLI {
 class App;
@@ -27,6 +28,9 @@ void add_bench(CLI::App& app, Action& action);
 void add_ops(CLI::App& app, Action& action);
 void add_plugins(CLI::App& app, Action& action);
 void add_generate(CLI::App& app, Action& action);
+
+// Adds the frame "in model ...", which `load` has added to errors of its own.
+Error& in_model(Error& e, const std::string& path);
 
 // Prints `e` as every failure is printed and gives its exit code.
 int report(const Error& e);

@@ -103,10 +103,11 @@ CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Grap
   std::map<std::string, const Node*> attentions;  // casts around a site have its name
   for (const auto& n : graph.nodes)
     if (n.op->domain == "tessera.attention") attentions.emplace(n.name, &n);
+  const auto is_dense = [&](std::size_t s) { return attentions.at(joint.site_nodes[s])->op->name == "dense"; };
   double pairs = 0, all_pairs = 0;
   for (std::size_t s = 0; s < joint.sites.size(); ++s) {
     report.dense_attention_seconds += times.of(joint.site_nodes[s]);
-    if (attentions.at(joint.site_nodes[s])->op->name != "dense") report.reference = "as in the file";
+    if (!is_dense(s)) report.reference = "as in the file";
     pairs += mean(values.at(joint.site_densities[s])) * flops_of_all_pairs(joint.sites[s]);
     all_pairs += flops_of_all_pairs(joint.sites[s]);
   }
@@ -127,7 +128,7 @@ CompareReport collect(const CompareFlags& f, const JointGraph& joint, const Grap
       row.isolated = difference(values.at(names.isolated));
       row.cumulative = difference(values.at(names.cumulative));
       row.density = mean(values.at(names.density));
-      row.mass = mean(values.at(names.mass));
+      if (is_dense(s)) row.mass = mean(values.at(names.mass));
       row.dense_density = mean(values.at(joint.site_densities[s]));
       row.all_flops = flops_of_all_pairs(site);
       row.flops = row.density * row.all_flops;
@@ -159,6 +160,7 @@ CompareReport measure(const CompareFlags& f) {
   const Graph reference = after(Stage::fuse, {});
   std::vector<Graph> graphs;
   for (const auto& policy : policies) {
+    f.position.remark_on(policy.get());
     Trail trail;
     PolicyUse use = policy_use(policy.get(), loaded, registry, f.position.position());
     use.trail = &trail;
@@ -210,7 +212,7 @@ int compare(const CompareFlags& f) {
     if (!f.plot.empty()) write_plot(f.plot, report);
     if (!f.plot.empty()) remark("wrote " + f.plot);
   } catch (Error& e) {
-    throw e.in("model '" + f.model + "'");
+    throw in_model(e, f.model);
   }
   return 0;
 }

@@ -48,7 +48,7 @@ int explain(const ExplainFlags& f) {
     if (!f.mask.site.empty())
       draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.session.options())).write_png(f.out);
   } catch (Error& e) {
-    throw e.in("model '" + f.model + "'");
+    throw in_model(e, f.model);
   }
   if (!f.lock.empty()) write_text(f.lock, text_of(locked_policy(*policy, loaded, f.lock), 2) + "\n");
   if (f.report.format() == Format::json) {

@@ -120,6 +120,11 @@ StepPosition StepFlags::position() const {
   return at;
 }
 
+void StepFlags::remark_on(const Policy* policy) const {
+  if (policy && step.empty() && follows_steps(*policy))
+    remark(concat("policy '", policy->path, "' has rules for steps; this is step 0 of 1, --step i/n sets another"));
+}
+
 void SessionFlags::add_limits_to(CLI::App& app) {
   PluginFlags::add_to(app);
   add_repeatable(app, "--pass", pass, "Turn a pass off (`tessera inspect --passes` lists them)", "no-NAME");

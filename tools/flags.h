@@ -48,6 +48,8 @@ struct StepFlags {
   std::int64_t train_step = -1;
   void add_to(CLI::App& app);
   StepPosition position() const;  // errors: bad_input
+  // Says at which step a policy is looked at that has rules for steps, where no flag said so. Null: no policy.
+  void remark_on(const Policy* policy) const;
 };
 
 // --policy FILE, and where the policy's run stands

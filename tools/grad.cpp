@@ -42,11 +42,15 @@ int grad(const GradFlags& f) {
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   Graph graph = load(f.model, registry);
-  const PolicyUse use = policy_use(policy.get(), graph, registry, f.policy.position());
+  f.policy.remark_on(policy.get());
+  PolicyUse use = policy_use(policy.get(), graph, registry, f.policy.position());
+  Trail trail;
+  use.trail = &trail;
   NamedTensors inputs = make_inputs(f.inputs, graph);
   const Binding binding = binding_of(f.inputs, graph, inputs);
   const std::string line = model_line(f.model, graph);
   Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, registry, f.session.passes(), use);
+  if (policy) warn_of_fallbacks(*policy, trail);
   give_seed(f, gradients, inputs);
   Session session(std::move(gradients.graph), options);
   f.outputs.check_against(session.outputs());

@@ -81,7 +81,10 @@ Inspection examine(const InspectFlags& f) {
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   x.loaded = load(f.model, registry);
-  const PolicyUse use = policy_use(policy.get(), x.loaded, registry, f.policy.position());
+  f.policy.remark_on(policy.get());
+  PolicyUse use = policy_use(policy.get(), x.loaded, registry, f.policy.position());
+  Trail trail;
+  use.trail = &trail;
   const Binding binding = binding_of(f.inputs, x.loaded, given_inputs(f.inputs, x.loaded));
   if (x.stage == Stage::plan) {
     Plan plan = specialise(x.loaded, binding, registry, f.session.passes(), {}, use);
@@ -90,6 +93,7 @@ Inspection examine(const InspectFlags& f) {
   } else {
     x.graph = graph_after(x.stage, x.loaded, binding, registry, f.session.passes(), use);
   }
+  if (policy) warn_of_fallbacks(*policy, trail);
   std::map<std::string, OperatorCount> by_name;
   for (const auto& n : x.graph.nodes) {
     auto& entry = by_name[qualified(*n.op)];
@@ -319,7 +323,7 @@ int inspect(const InspectFlags& f) {
     if (!f.save_model.empty()) save_graph(x, f.save_model);
     print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(x) : report_text(f, x));
   } catch (Error& e) {
-    throw e.in("model '" + f.model + "'");
+    throw in_model(e, f.model);
   }
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "runtime/exec/statistics.h"
 #include "runtime/exec/trace.h"
+#include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
 #include "tools/command_line.h"
 #include "tools/environment.h"
@@ -223,6 +224,7 @@ int run(const RunFlags& f) {
   loop_of(f);
   SessionOptions options = f.session.options();
   options.policy = f.policy.policy;
+  if (f.steps == 0) f.policy.remark_on(open_policy(f.policy.policy).get());
   Session session = Session::open(f.model, options);
   f.outputs.check_against(session.outputs());
   Watch watch(f);

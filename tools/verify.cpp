@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "runtime/session/open_policy.h"
 #include "tools/command_line.h"
 #include "tools/compare_tensors.h"
 #include "tools/data_set.h"
@@ -129,6 +130,7 @@ void save_lines(const std::vector<Line>& lines, const VerifyFlags& f) {
 }
 
 int verify_all(const VerifyFlags& f) {
+  f.policy.remark_on(open_policy(f.policy.policy).get());
   std::vector<Line> lines;
   int code = 0;
   Progress progress("folders", static_cast<std::int64_t>(f.folders.size()));

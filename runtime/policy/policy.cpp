@@ -54,6 +54,18 @@ bool holds(const SizeCondition& c, const AttentionSite& site) {
   return all[static_cast<std::size_t>(c.relation)];
 }
 
+bool follows_steps(const Policy& policy) {
+  const auto follows = [](const auto& rule) { return !rule.match.steps.empty(); };
+  return std::any_of(policy.rules.begin(), policy.rules.end(), follows) ||
+         std::any_of(policy.linear.begin(), policy.linear.end(), follows);
+}
+
+bool follows_training(const Policy& policy) {
+  return std::any_of(policy.rules.begin(), policy.rules.end(), [](const Rule& rule) {
+    return std::any_of(rule.with.begin(), rule.with.end(), [](const auto& p) { return p.schedule.has_value(); });
+  });
+}
+
 std::string position(const std::string& path, PolicyPlace at) {
   return at.line == 0 ? path : concat(path, ":", at.line, ":", at.column);
 }

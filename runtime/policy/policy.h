@@ -131,6 +131,10 @@ struct Policy {
   std::optional<Lock> lock;
 };
 
+// Whether what it does changes with the step of a loop of runs; with the step of training.
+bool follows_steps(const Policy& policy);
+bool follows_training(const Policy& policy);
+
 // "policy.yaml:7:12", or the path alone for a place that is nowhere.
 std::string position(const std::string& path, PolicyPlace at);
 

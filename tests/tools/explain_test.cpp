@@ -12,6 +12,7 @@ namespace tessera {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 const std::string model = source_path("tests/data/models/attention.textproto"),
                   fixed = source_path("tests/data/models/classifier.textproto");
@@ -71,6 +72,34 @@ TEST(Explain, names_rule_and_line_for_each_site) {
        {"rules that won in part or not at all", "line 3 lost to line 6", "role is cross", "fallbacks  0", "bf16"})
     EXPECT_THAT(r.out, HasSubstr(part));
   EXPECT_THAT(explain(policy.path, {"--format", "md"}).out, HasSubstr("| --"));
+}
+
+TEST(Explain, says_at_which_step_it_looks) {
+  const PolicyFile plain(rules), steps("rules: [{match: {steps: 1-2}, use: dense, precision: bf16}]\n");
+  EXPECT_EQ(explain(plain.path).out.find("step  "), std::string::npos);
+  EXPECT_THAT(explain(steps.path).out, HasSubstr("step       0 of 1; --step i/n shows another\n"));
+  const Ran at_two = explain(steps.path, {"--step", "2/4"});
+  EXPECT_THAT(at_two.out, HasSubstr("step       2 of 4"));
+  EXPECT_EQ(at_two.err, "");
+}
+
+TEST(Policy, that_follows_steps_is_remarked_on_where_no_flag_says_the_step) {
+  const PolicyFile steps("rules: [{match: {steps: 1-2}, use: dense, precision: bf16}]\n");
+  const std::vector<std::vector<std::string>> subcommands = {
+      {"run", model, "--input", "x=zeros", "--input", "text=zeros"},
+      {"bench", model, "--repeat", "1"},
+      {"compare", model, "--repeat", "1"},
+      {"inspect", model},
+      {"grad", model, "--loss", "y", "--wrt", "x", "--dout", "zeros", "--input", "x=zeros", "--input", "text=zeros"}};
+  for (auto arguments : subcommands) {
+    SCOPED_TRACE(arguments[0]);
+    arguments.insert(arguments.end(), {"--set", "batch=1", "--policy", steps.path});
+    const Ran r = tessera_cli(arguments);
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_THAT(r.err, HasSubstr("has rules for steps; this is step 0 of 1, --step i/n sets another"));
+    arguments.insert(arguments.end(), {"--step", "1/2"});
+    EXPECT_THAT(tessera_cli(arguments).err, Not(HasSubstr("has rules for steps")));
+  }
 }
 
 TEST(Explain, errors_exit_with_4) {

@@ -105,8 +105,14 @@ Table linear_table(const Trail& trail) {
 
 std::string totals_text(const Explanation& x) {
   const Totals t = totals_of(x.trail);
-  std::string text = fmt::format("sites      {}, density {}\n", x.trail.sites.size(),
-                                 x.trail.sites.empty() ? "-" : fmt::format("{:.3f}", t.density));
+  std::string text;
+  if (follows_steps(x.policy))
+    text += fmt::format("step       {} of {}; --step i/n shows another\n", x.at.step, x.at.steps);
+  if (follows_training(x.policy))
+    text += x.at.train_step < 0 ? "training   where the schedules end; --train-step N shows another step\n"
+                                : fmt::format("training   step {}\n", x.at.train_step);
+  text += fmt::format("sites      {}, density {}\n", x.trail.sites.size(),
+                      x.trail.sites.empty() ? "-" : fmt::format("{:.3f}", t.density));
   text += fmt::format("work       {} of {} dense, {}\n", readable_count(t.flops, "FLOP"),
                       readable_count(t.dense_flops, "FLOP"), share(t.flops, t.dense_flops));
   if (t.linear)
