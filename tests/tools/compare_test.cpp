@@ -224,6 +224,23 @@ TEST(Explain, draws_the_mask_of_a_site_in_bf16) {
   EXPECT_EQ(size(p), size(policy("vsa")));
 }
 
+TEST(Compare, measures_no_kept_mass_against_what_is_sparse_in_the_file) {
+  const ScratchFolder folder;
+  const std::string sparse = folder / "sparse.onnx";
+  const Ran saved =
+      tessera_cli({"inspect", model, "--policy", policy("bsa"), "--after", "policy", "--save-model", sparse});
+  ASSERT_EQ(saved.code, 0) << saved.err;
+  const Ran missing = tessera_cli({"compare", sparse, "--policy", policy("vsa")});
+  EXPECT_EQ(missing.code, 3);
+  EXPECT_EQ(missing.err.find("in model"), missing.err.rfind("in model")) << missing.err;
+  const Ran r = tessera_cli(
+      {"compare", sparse, "--inputs", inputs, "--policy", policy("vsa"), "--plugin", "bsa", "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json sites = Json::parse(r.out)["policies"][0]["sites"];
+  EXPECT_TRUE(sites[0]["mass"].is_null());
+  EXPECT_EQ(sites[1]["mass"], 1) << "cross-attention is dense in the file";
+}
+
 TEST(Compare, keeps_to_its_limits) {
   const Ran r = tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--memory-limit", "1K"});
   EXPECT_EQ(r.code, 6) << r.err;

@@ -56,10 +56,10 @@ Table sites(const ComparedPolicyReport& p) {
                "FLOP", "time", "speed-up", "by FLOPs"},
               {}};
   for (const auto& s : p.sites)
-    table.rows.push_back({s.name, s.method, s.precision, share(s.density), share(s.mass), error(s.isolated.relative),
-                          error(s.isolated.greatest), fmt::format("{:.6f}", s.isolated.cosine),
-                          error(s.cumulative.relative), readable_count(s.flops), readable_time(s.seconds),
-                          times(s.speedup()), times(s.predicted())});
+    table.rows.push_back({s.name, s.method, s.precision, share(s.density), s.mass ? share(*s.mass) : "-",
+                          error(s.isolated.relative), error(s.isolated.greatest),
+                          fmt::format("{:.6f}", s.isolated.cosine), error(s.cumulative.relative),
+                          readable_count(s.flops), readable_time(s.seconds), times(s.speedup()), times(s.predicted())});
   return table;
 }
 
@@ -100,7 +100,7 @@ Json compare_json(const CompareReport& r) {
                       {"method", s.method},
                       {"precision", s.precision},
                       {"density", s.density},
-                      {"mass", s.mass},
+                      {"mass", s.mass ? Json(*s.mass) : Json(nullptr)},
                       {"isolated", json_of(s.isolated)},
                       {"cumulative", json_of(s.cumulative)},
                       {"flops", s.flops},

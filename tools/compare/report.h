@@ -1,6 +1,7 @@
 #pragma once
 // What `tessera compare` found, as plain data, and how it is shown.
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,11 +20,11 @@ struct Difference {
 struct ComparedSiteReport {
   std::string name, method, precision;  // precision: the type of its operands
   Difference isolated, cumulative;
-  double density = 1;        // pairs computed by all pairs, over batch and heads
-  double mass = 1;           // dense attention mass on the keys that were kept
-  double dense_density = 1;  // of the reference, where a mask hides keys or the file has methods of its own
-  double flops = 0;          // of the pairs computed, both products
-  double all_flops = 0;      // of all pairs
+  double density = 1;          // pairs computed by all pairs, over batch and heads
+  std::optional<double> mass;  // dense attention mass on the keys that were kept; nothing: the reference is not dense
+  double dense_density = 1;    // of the reference, where a mask hides keys or the file has methods of its own
+  double flops = 0;            // of the pairs computed, both products
+  double all_flops = 0;        // of all pairs
   double dense_seconds = 0, seconds = 0;
   double speedup() const { return dense_seconds / seconds; }
   double predicted() const { return density > 0 ? dense_density / density : INFINITY; }
