@@ -47,9 +47,17 @@ struct BlockSparse {
   const std::int32_t* source = nullptr;
 };
 
-// lse: [batch][q_heads][q_len] in token order, or null.
+// What a gate adds: y_u += gate_u * rows of the query's tile.
 template <class T>
-void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse);
+struct GatedRows {
+  AttentionView<const T> gate{};
+  const Compute<T>* rows = nullptr;  // [batch][q_heads][query tiles][v_dim]; null: nothing is added
+};
+
+// lse: [batch][q_heads][q_len] in token order, or null. A gate is not for problems with `source`.
+template <class T>
+void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse,
+                          const GatedRows<T>& gated = {});
 
 // Gradients of sum(y * dy) + sum(lse * dlse) with lists and source held constant: a copied query hands its dy to its
 // source and has dq = 0. y and lse are forward's; dlse may be null. gradients.dbias must be null; dq, dk and dv are

@@ -21,9 +21,11 @@ struct Forward {
   const BlockSparse<T>& problem;
   AttentionView<T> y;
   C* lse;
+  const GatedRows<T>& gated;
 
   void run(const KeySource<T, S>& keys, const RowGroup& group, const std::int32_t* places,
            std::span<const std::int32_t> then) const;
+  void store(const RowGroup& group, const std::int32_t* places, int count, OnlineSoftmax<C>& state) const;
   void fill(std::int64_t batch, std::int64_t head, std::int64_t tile) const;
 };
 
@@ -76,16 +78,33 @@ void Forward<T, S>::run(const KeySource<T, S>& keys, const RowGroup& group, cons
     }
   });
 
-  for (int b = 0; b < in.blocks(); ++b) {
-    C inverse[lanes]{}, log_sum[lanes];
-    T* rows[lanes];
-    state[b].finish(std::numbers::ln2_v<C>, shape.v_dim, in.queries(b), inverse, log_sum);
-    for (int i = 0; i < in.queries(b); ++i) {
-      rows[i] = y.row(group.batch, group.head, token(in.first(b) + i));
-      if (lse != nullptr) lse[head * shape.q_len + token(in.first(b) + i)] = log_sum[i];
-    }
-    unpack_panel<C>(Rows<const C>{state[b].acc, lanes}, inverse, in.queries(b), shape.v_dim, rows);
+  for (int b = 0; b < in.blocks(); ++b) store(group, places + in.first(b), in.queries(b), state[b]);
+}
+
+// Results of the first `count` queries in lanes.
+template <class T, class S>
+void Forward<T, S>::store(const RowGroup& group, const std::int32_t* places, int count, OnlineSoftmax<C>& state) const {
+  const std::int64_t v_dim = problem.shape.v_dim, head = group.batch * problem.shape.q_heads + group.head;
+  C inverse[lanes]{}, log_sum[lanes];
+  T* rows[lanes];
+  const T* gates[lanes];
+  state.finish(std::numbers::ln2_v<C>, v_dim, count, inverse, log_sum);
+  for (int i = 0; i < count; ++i) {
+    const std::int64_t token = problem.query_tiles->order[places[i]];
+    rows[i] = y.row(group.batch, group.head, token);
+    if (gated.rows != nullptr) gates[i] = gated.gate.row(group.batch, group.head, token);
+    if (lse != nullptr) lse[head * problem.shape.q_len + token] = log_sum[i];
   }
+  const Rows<const C> panel{state.acc, lanes};
+  if (gated.rows == nullptr) return unpack_panel<C>(panel, inverse, count, v_dim, rows);
+  const C* const tile_row = gated.rows + (head * problem.query_tiles->tiles() + group.tile) * v_dim;
+  unpack_panel<C>(panel, inverse, count, v_dim, rows, [&](int i, std::int64_t c, auto x) {
+    if constexpr (std::is_same_v<decltype(x), C>) {
+      return x + static_cast<C>(gates[i][c]) * tile_row[c];
+    } else {
+      return simd::multiply_add<C>(simd::load_as<C>(gates[i] + c), simd::load(tile_row + c), x);
+    }
+  });
 }
 
 // The queries of a tile that are copies, or zeros.
@@ -108,9 +127,9 @@ void Forward<T, S>::fill(std::int64_t batch, std::int64_t head, std::int64_t til
 }
 
 template <class T, class S>
-void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse) {
+void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse, const GatedRows<T>& gated) {
   const auto& shape = problem.shape;
-  const Forward<T, S> task{problem, y, lse};
+  const Forward<T, S> task{problem, y, lse, gated};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = pairs > 0 ? shape.q_heads / shape.kv_heads : 0;
   const std::int64_t copy = shape.kv_len * row_size<S>(shape);
   const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
@@ -145,17 +164,19 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
 }  // namespace attention
 
 template <class T>
-void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse) {
+void block_sparse_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse,
+                          const GatedRows<T>& gated) {
   if constexpr (std::is_same_v<T, bf16>) {  // rows of K are read as pairs
     if (simd::multiplies_pairs() && problem.shape.qk_dim % 2 == 0)
-      return attention::run_forward<bf16, bf16>(problem, y, lse);
+      return attention::run_forward<bf16, bf16>(problem, y, lse, gated);
   }
-  attention::run_forward<T, Compute<T>>(problem, y, lse);
+  attention::run_forward<T, Compute<T>>(problem, y, lse, gated);
 }
 
-template void block_sparse_forward(const BlockSparse<float>&, AttentionView<float>, float*);
-template void block_sparse_forward(const BlockSparse<double>&, AttentionView<double>, double*);
-template void block_sparse_forward(const BlockSparse<f16>&, AttentionView<f16>, float*);
-template void block_sparse_forward(const BlockSparse<bf16>&, AttentionView<bf16>, float*);
+template void block_sparse_forward(const BlockSparse<float>&, AttentionView<float>, float*, const GatedRows<float>&);
+template void block_sparse_forward(const BlockSparse<double>&, AttentionView<double>, double*,
+                                   const GatedRows<double>&);
+template void block_sparse_forward(const BlockSparse<f16>&, AttentionView<f16>, float*, const GatedRows<f16>&);
+template void block_sparse_forward(const BlockSparse<bf16>&, AttentionView<bf16>, float*, const GatedRows<bf16>&);
 
 }  // namespace tessera

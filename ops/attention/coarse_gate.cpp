@@ -60,19 +60,6 @@ void CoarseGate<T>::for_each_tile(F f) const {
 }
 
 template <class T>
-void CoarseGate<T>::add(AttentionView<const T> gate, AttentionView<T> y) const {
-  for_each_tile([&](std::int64_t b, std::int64_t h, std::int64_t tile, std::int64_t row) {
-    const C* c = elements<C>(y_) + row * shape_.v_dim;
-    for (const auto u : tiles_.tokens_of(tile)) {
-      const T* g = gate.row(b, h, u);
-      T* to = y.row(b, h, u);
-      for (std::int64_t d = 0; d < shape_.v_dim; ++d)
-        to[d] = static_cast<T>(static_cast<C>(to[d]) + static_cast<C>(g[d]) * c[d]);
-    }
-  });
-}
-
-template <class T>
 void CoarseGate<T>::backward_of_gate(AttentionView<const T> gate, AttentionView<const T> dy, C* dlse,
                                      AttentionView<T> dgate) {
   dy_ = means(shape_.q_heads, shape_.v_dim);

@@ -6,8 +6,7 @@
 //
 // Each tile counts once, whatever its size. Means, scores and c are held in Compute<T>. Thread rule and determinism as
 // in kernel.h. Source: Zhang et al. 2025, arXiv:2505.13389, section 3.1.
-#include "ops/attention/kernel.h"
-#include "ops/attention/token_tiles.h"
+#include "ops/attention/block_sparse.h"
 #include "runtime/tensor/tensor.h"
 
 namespace tessera {
@@ -19,7 +18,7 @@ class CoarseGate {
   CoarseGate(const AttentionShape& shape, double scale, const TokenTiles& tiles, AttentionView<const T> q,
              AttentionView<const T> k, AttentionView<const T> v);
 
-  void add(AttentionView<const T> gate, AttentionView<T> y) const;
+  GatedRows<T> gated(AttentionView<const T> gate) const { return {gate, static_cast<const C*>(y_.raw())}; }
 
   // dlse[b][h][u] += sum_c dy gate c: with it, the fine stage may be differentiated with y of the whole in place of its
   // own result, since delta_u = dy.F - dlse = dy.Y - (dlse + dy.(gate c)). dgate (if it has data) = dy c.

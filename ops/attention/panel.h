@@ -32,9 +32,10 @@ void pack_panel(const S* const* rows, std::int64_t step, std::int64_t n, int vec
   }
 }
 
-// rows[lane][c] = panel[c][lane] * factor[lane] for lane < count, c < n.
-template <class C, class S>
-void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t n, S* const* rows) {
+// rows[lane][c] = finish(lane, c, panel[c][lane] * factor[lane]) for lane < count, c < n; finish gets one element, or a
+// vector of them from c on.
+template <class C, class S, class F>
+void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t n, S* const* rows, F&& finish) {
   constexpr int lanes = simd::kLanes<C>;
   for (int first = 0; first < count; first += lanes, rows += lanes, panel.data += lanes, factor += lanes) {
     const simd::Vec<C> scale = simd::load(factor);
@@ -45,12 +46,17 @@ void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t 
 #pragma GCC unroll 16
       for (int i = 0; i < lanes; ++i) square[i] = simd::load(panel.row(c + i)) * scale;
       simd::transpose<C>(square);
-      for (int i = 0; i < part; ++i) simd::store_as<C>(rows[i] + c, square[i]);
+      for (int i = 0; i < part; ++i) simd::store_as<C>(rows[i] + c, finish(first + i, c, square[i]));
     }
     for (; c < n; ++c) {
-      for (int i = 0; i < part; ++i) rows[i][c] = static_cast<S>(panel.row(c)[i] * factor[i]);
+      for (int i = 0; i < part; ++i) rows[i][c] = static_cast<S>(finish(first + i, c, panel.row(c)[i] * factor[i]));
     }
   }
+}
+
+template <class C, class S>
+void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t n, S* const* rows) {
+  unpack_panel<C>(panel, factor, count, n, rows, [](int, std::int64_t, auto x) { return x; });
 }
 
 // Row length of a copy that is read column by column: an odd number of cache lines spreads it over all cache sets.

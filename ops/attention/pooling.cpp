@@ -2,20 +2,26 @@
 
 #include <algorithm>
 
-#include "ops/attention/panel.h"
+#include "ops/attention/block_sparse_rows.h"
 #include "runtime/op/parallel.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::int64_t kGrain = 16;  // tiles of one chunk of work
+constexpr std::int64_t kGrain = 4;        // tiles of one chunk of work
+constexpr std::int32_t kPlacesAhead = 2;  // see prefetch_row
 
-// f(batch, head, tile) for all, in parallel.
-template <class F>
-void for_each_tile(std::int64_t batch, std::int64_t heads, const TokenTiles& tiles, F&& f) {
-  const std::int64_t n = tiles.tiles();
-  run_parallel(batch * heads * n, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) f(i / n / heads, i / n % heads, i % n);
+// f(batch, first head, end of heads, tile) for all, in parallel. Heads that lie side by side in a row of memory are
+// taken together: rows are then read as they lie.
+template <class T, class F>
+void for_each_tile(AttentionView<T> x, std::int64_t batch, std::int64_t heads, const TokenTiles& tiles, F&& f) {
+  const std::int64_t n = tiles.tiles(), together = x.head_stride < x.row_stride ? heads : 1;
+  const std::int64_t parts = together > 0 ? heads / together : 0;
+  run_parallel(batch * parts * n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t head = i / n % parts * together;
+      f(i / n / parts, head, head + together, i % n);
+    }
   });
 }
 
@@ -34,19 +40,22 @@ void combine(To* to, const From* from, std::int64_t dim, F&& f) {
 template <class T, class C>
 void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads, std::int64_t dim,
                 const TokenTiles& tiles, const std::int32_t* source, C* means) {
-  for_each_tile(batch, heads, tiles, [&](std::int64_t b, std::int64_t h, std::int64_t tile) {
-    const std::int64_t head = b * heads + h;
-    const std::int32_t* const own = source != nullptr ? source + head * tiles.tokens() : nullptr;
-    C* const mean = means + (head * tiles.tiles() + tile) * dim;
-    std::fill_n(mean, dim, C(0));
-    std::int64_t count = 0;
+  for_each_tile(x, batch, heads, tiles, [&](std::int64_t b, std::int64_t begin, std::int64_t end, std::int64_t tile) {
+    const auto mean = [&](std::int64_t h) { return means + ((b * heads + h) * tiles.tiles() + tile) * dim; };
+    for (std::int64_t h = begin; h < end; ++h) std::fill_n(mean(h), dim, C(0));
     for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place) {
-      if (own != nullptr && own[place] != place) continue;
-      combine<C>(mean, x.row(b, h, tiles.order[place]), dim, [](auto sum, auto value) { return sum + value; });
-      ++count;
+      const std::int32_t soon = std::min(place + kPlacesAhead, tiles.first[tile + 1] - 1);
+      for (std::int64_t h = begin; h < end; ++h) {
+        attention::prefetch_row(x.row(b, h, tiles.order[soon]), dim);
+        if (source != nullptr && source[(b * heads + h) * tiles.tokens() + place] != place) continue;
+        combine<C>(mean(h), x.row(b, h, tiles.order[place]), dim, [](auto sum, auto value) { return sum + value; });
+      }
     }
-    const C inverse = count > 0 ? C(1) / static_cast<C>(count) : C(0);
-    for (std::int64_t c = 0; c < dim; ++c) mean[c] *= inverse;
+    for (std::int64_t h = begin; h < end; ++h) {
+      const std::int64_t count = attention::computed_tokens(tiles, source, b * heads + h, tile);
+      const C inverse = count > 0 ? C(1) / static_cast<C>(count) : C(0);
+      for (std::int64_t c = 0; c < dim; ++c) mean(h)[c] *= inverse;
+    }
   });
 }
 
@@ -54,11 +63,12 @@ template <class T>
 void add_pooled_gradient(const Compute<T>* dmeans, std::int64_t batch, std::int64_t heads, std::int64_t dim,
                          const TokenTiles& tiles, AttentionView<T> dx) {
   using C = Compute<T>;
-  for_each_tile(batch, heads, tiles, [&](std::int64_t b, std::int64_t h, std::int64_t tile) {
-    const C* const from = dmeans + ((b * heads + h) * tiles.tiles() + tile) * dim;
+  for_each_tile(dx, batch, heads, tiles, [&](std::int64_t b, std::int64_t begin, std::int64_t end, std::int64_t tile) {
     const C share = C(1) / static_cast<C>(tiles.size(tile));
     for (const std::int32_t token : tiles.tokens_of(tile))
-      combine<C>(dx.row(b, h, token), from, dim, [share](auto sum, auto d) { return sum + d * share; });
+      for (std::int64_t h = begin; h < end; ++h)
+        combine<C>(dx.row(b, h, token), dmeans + ((b * heads + h) * tiles.tiles() + tile) * dim, dim,
+                   [share](auto sum, auto d) { return sum + d * share; });
   });
 }
 

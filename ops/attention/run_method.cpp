@@ -29,10 +29,10 @@ void forward(const PlannedMethod& p, const MethodTensors& t, const Selection* se
   auto* lse = static_cast<Compute<T>*>(t.lse);
   if (!selection)
     return attention_forward<T>(p.call.shape, as<T>(t.q), as<T>(t.k), as<T>(t.v), {}, p.call.scale, 0, as<T>(t.y), lse);
-  block_sparse_forward<T>(fine_stage<T>(p, t, *selection), as<T>(t.y), lse);
-  if (t.gate.data)
-    CoarseGate<T>(p.call.shape, p.call.scale, *p.tiles, as<T>(t.q), as<T>(t.k), as<T>(t.v))
-        .add(as<T>(t.gate), as<T>(t.y));
+  const auto fine = fine_stage<T>(p, t, *selection);
+  if (!t.gate.data) return block_sparse_forward<T>(fine, as<T>(t.y), lse);
+  const CoarseGate<T> coarse(p.call.shape, p.call.scale, *p.tiles, as<T>(t.q), as<T>(t.k), as<T>(t.v));
+  block_sparse_forward<T>(fine, as<T>(t.y), lse, coarse.gated(as<T>(t.gate)));
 }
 
 template <class T>
