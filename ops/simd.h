@@ -197,6 +197,23 @@ template <int half, class T>
 
 }  // namespace detail
 
+namespace detail {
+
+template <int half, class T, int... i>
+[[gnu::always_inline]] inline Vec<T> largest_of_halves(Vec<T> v, std::integer_sequence<int, i...> lanes) {
+  v = maximum<T>(v, __builtin_shufflevector(v, v, (i ^ half)...));
+  if constexpr (half > 1) return largest_of_halves<half / 2, T>(v, lanes);
+  return v;
+}
+
+}  // namespace detail
+
+// The greatest element; no element is NaN.
+template <class T>
+[[gnu::always_inline]] inline T reduce_maximum(Vec<T> v) {
+  return detail::largest_of_halves<kLanes<T> / 2, T>(v, std::make_integer_sequence<int, kLanes<T>>{})[0];
+}
+
 // Transposes a square of kLanes x kLanes elements held in registers.
 template <class T>
 [[gnu::always_inline]] inline void transpose(Vec<T> (&rows)[kLanes<T>]) {

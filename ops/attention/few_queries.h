@@ -1,9 +1,11 @@
 #pragma once
-// Attention of a handful of queries to many keys (decoding with a cache). In lanes of queries most lanes would stand
-// empty, so here the lanes are coordinates: every row of K and V is read once, from where it lies, in its own type, and
-// memory sets the pace. The running softmax is that of online_softmax.h, one query at a time.
+// Attention of a handful of queries to many keys (decoding with a cache, lists of single keys). In lanes of queries
+// most lanes would stand empty, so here the lanes are coordinates: every row of K and V is read once, from where it
+// lies, in its own type and in the order of addresses, and memory sets the pace. The running softmax is that of
+// online_softmax.h, one query at a time.
 #include <cmath>
 
+#include "ops/attention/key_rows.h"
 #include "ops/attention/query_block.h"
 
 namespace tessera::attention {
@@ -11,133 +13,150 @@ namespace tessera::attention {
 // Fewer rows than this in a row set come here; they must fit a block.
 template <class C>
 inline constexpr int kFewQueries = std::min(16, kBlockLanes<C> + 1);
-inline constexpr int kGroupKeys = 64;  // K and V of a group stay in L1 for all queries
 
+// So many rows of queries for each head of the keys, head by head.
 template <class T>
-struct FewQueries {
+class FewQueries {
+ public:
   using C = Compute<T>;
   using V = simd::Vec<C>;
   static constexpr int lanes = simd::kLanes<C>;
+  static constexpr C hidden = -std::numeric_limits<C>::infinity();
 
-  const Problem<T>& problem;
-  const QueryBlock<T>& block;
-  C *q, *acc;  // [count][qk_dim], [count][v_dim], the caller's
-  C top[kFewQueries<C>], weight[kFewQueries<C>];
-
-  FewQueries(const Problem<T>& problem, const QueryBlock<T>& block, C* memory)
-      : problem(problem), block(block), q(memory), acc(memory + block.count * problem.shape.qk_dim) {
-    const std::int64_t dim = problem.shape.qk_dim;
-    for (int i = 0; i < block.count; ++i) {
-      const T* from = problem.q.row(block.batch, block.heads[i], block.queries[i]);
-      for (std::int64_t c = 0; c < dim; ++c) q[i * dim + c] = static_cast<C>(from[c]);
-    }
-    std::fill_n(acc, block.count * problem.shape.v_dim, C(0));
-    std::fill_n(top, kFewQueries<C>, hidden);
-    std::fill_n(weight, kFewQueries<C>, C(0));
+  // Elements of working memory.
+  static std::int64_t size(const AttentionShape& shape, std::int64_t queries) {
+    return queries * (shape.qk_dim + shape.v_dim + kGroupKeys * lanes + lanes + 2);
+  }
+  // `query(i)` is where query i lies; `memory`, of size(), is the caller's.
+  template <class Query>
+  FewQueries(const KeyRows<T>& keys, std::int64_t rows, C* memory, Query&& query)
+      : keys_(keys), qk_dim_(keys.qk_dim), v_dim_(keys.v_dim), rows_(rows) {
+    const std::int64_t queries = keys.heads * rows;
+    products_ = memory;
+    weight_ = products_ + queries * kGroupKeys * lanes;
+    q_ = weight_ + queries * lanes;
+    acc_ = q_ + queries * qk_dim_;
+    top_ = acc_ + queries * v_dim_;
+    seen_ = top_ + queries;
+    for (std::int64_t i = 0; i < queries; ++i) copy_row<C>(query(i), qk_dim_, q_ + i * qk_dim_);
+    std::fill_n(weight_, queries * lanes, C(0));
+    std::fill_n(acc_, queries * v_dim_, C(0));
+    std::fill_n(top_, queries, hidden);
   }
 
-  // Takes in keys [key0, key0 + count), count <= kGroupKeys, of the block's kv head.
-  void add(std::int64_t head, std::int64_t key0, int count) {
-    const T *k = problem.k.row(block.batch, head, key0), *v = problem.v.row(block.batch, head, key0);
-    for (int i = 0; i < block.count; ++i) {
-      C s[kGroupKeys];
-      for (int j = 0; j < count; j += lanes) {
-        for (int u = j; u < j + lanes; ++u)  // memory is never to wait for the softmax
-          prefetch_row(v + u * problem.v.row_stride, problem.shape.v_dim);
-        const V x = dots(q + i * problem.shape.qk_dim, k + j * problem.k.row_stride, std::min(lanes, count - j));
-        simd::store<C>(s + j,
-                       problem.cap != C(0) ? simd::tanh<C>(x * problem.factor) * problem.cap : x * problem.factor);
-      }
-      std::fill(s + count, s + kGroupKeys, hidden);
-      mask(s, i, key0, count);
-      if (std::all_of(s, s + count, [](C x) { return x == hidden; })) continue;
-      const C alpha = exponentiate(s, i);
-      add_values(s, count, v, alpha, acc + i * problem.shape.v_dim, k + kGroupKeys * problem.k.row_stride);
+  // Takes in keys [begin, end). `unit`: base-2 logarithms per score unit; score(i, first, n, s) turns the products of
+  // query i with keys [first, first + n), n <= kGroupKeys, into scores.
+  template <class Score>
+  void add(std::int64_t begin, std::int64_t end, C unit, Score&& score) {
+    ahead_.begin(keys_, begin, end);
+    for (std::int64_t first = begin; first < end; first += kGroupKeys) {
+      const int n = static_cast<int>(std::min<std::int64_t>(kGroupKeys, end - first));
+      for (int j = 0; j < n; j += kStep)
+        for (std::int64_t head = 0; head < keys_.heads; ++head) multiply(head, first, j, n);
+      for (std::int64_t i = 0; i < keys_.heads * rows_; ++i)
+        exponentiate(i, n, unit, [&](C* s) { score(i, first, n, s); });
+      for (int j = 0; j < n; j += kStep)
+        for (std::int64_t head = 0; head < keys_.heads; ++head) add_values(head, first, j, n);
     }
+  }
+
+  // After the last keys: to[c] = y[c] of query i; returns its lse.
+  template <class S>
+  C finish(std::int64_t i, C natural, S* to) const {
+    const C weight = simd::reduce_add<C>(simd::load(weight_ + i * lanes));
+    const C inverse = weight == C(0) ? C(0) : C(1) / weight;
+    std::transform(acc_ + i * v_dim_, acc_ + (i + 1) * v_dim_, to, [&](C x) { return static_cast<S>(x * inverse); });
+    return top_[i] * natural + std::log(weight);
   }
 
  private:
-  static constexpr C hidden = -std::numeric_limits<C>::infinity();
+  static constexpr int kStep = 4;  // keys at work at once
 
-  // The products of one query with `lanes` keys; those from n on are the last one again.
-  V dots(const C* query, const T* k, int n) const {
-    const std::int64_t dim = problem.shape.qk_dim;
-    const T* row[lanes];
-    for (int j = 0; j < lanes; ++j) row[j] = k + std::min(j, n - 1) * problem.k.row_stride;
-    V sum[lanes]{};
-    std::int64_t c = 0;
-    for (; c + lanes <= dim; c += lanes) {
-      const V x = simd::load(query + c);
-#pragma GCC unroll 16
-      for (int j = 0; j < lanes; ++j) sum[j] = simd::multiply_add<C>(x, simd::load_as<C>(row[j] + c), sum[j]);
+  // Products of the head's queries with kStep keys from first + j on; those from n on are the last one again.
+  void multiply(std::int64_t head, std::int64_t first, int j, int n) {
+    const T* k[kStep];
+    ahead_.use(kStep, qk_dim_);
+    for (int u = 0; u < kStep; ++u) k[u] = keys_.k_row(head, first + std::min(j + u, n - 1));
+    for (std::int64_t i = head * rows_; i < (head + 1) * rows_; ++i) {
+      const C* const q = q_ + i * qk_dim_;
+      V sum[kStep]{};
+      std::int64_t c = 0;
+      for (; c + lanes <= qk_dim_; c += lanes) {
+        const V x = simd::load(q + c);
+        ahead_.step();
+#pragma GCC unroll 4
+        for (int u = 0; u < kStep; ++u) sum[u] = simd::multiply_add<C>(x, simd::load_as<C>(k[u] + c), sum[u]);
+      }
+      for (; c < qk_dim_; ++c)
+        for (int u = 0; u < kStep; ++u) sum[u][0] += q[c] * static_cast<C>(k[u][c]);
+#pragma GCC unroll 4
+      for (int u = 0; u < kStep; ++u) simd::store<C>(products_ + (i * kGroupKeys + j + u) * lanes, sum[u]);
     }
-    simd::transpose<C>(sum);
-    V total[4]{};
-#pragma GCC unroll 16
-    for (int j = 0; j < lanes; ++j) total[j % 4] += sum[j];
-    V result = (total[0] + total[1]) + (total[2] + total[3]);
-    for (; c < dim; ++c)
-      for (int j = 0; j < lanes; ++j) result[j] += query[c] * static_cast<C>(row[j][c]);
-    return result;
   }
 
-  // Bias added, and -inf where query i does not see the key.
-  void mask(C* s, int i, std::int64_t key0, int count) const {
-    const auto& m = problem.mask;
-    for (int j = 0; m.bias != nullptr && j < count; ++j)
-      s[j] += static_cast<C>(block.bias_rows[i][(key0 + j) * m.bias_strides[3]]);
-    for (int j = 0; m.keep != nullptr && j < count; ++j)
-      if (block.keep_rows[i][(key0 + j) * m.keep_strides[3]] == 0) s[j] = hidden;
-    for (int j = 0; j < count; ++j)
-      if (key0 + j >= block.limits[i]) s[j] = hidden;
-  }
-
-  // s becomes 2^(s - top); returns what acc is to be multiplied by.
-  C exponentiate(C* s, int i) {
-    V best = simd::broadcast(top[i]);
-    for (int j = 0; j < kGroupKeys; j += lanes) best = simd::maximum<C>(simd::load(s + j), best);
-    C now = top[i];
-    for (int l = 0; l < lanes; ++l) now = std::max(now, best[l]);
-    const C shift = now == hidden ? C(0) : now;
-    V sum{};
+  // The products of query i become 2^(s - top), and what is there so far is scaled to the new top.
+  template <class Score>
+  void exponentiate(std::int64_t i, int n, C unit, Score&& score) {
+    C* const products = products_ + i * kGroupKeys * lanes;
+    C s[kGroupKeys];
     for (int j = 0; j < kGroupKeys; j += lanes) {
-      const V p = simd::exp2<C>((simd::load(s + j) - shift) * problem.unit);
-      simd::store<C>(s + j, p);
+      V square[lanes];
+#pragma GCC unroll 16
+      for (int u = 0; u < lanes; ++u) square[u] = simd::load(products + (j + u) * lanes);
+      simd::transpose<C>(square);
+      V total[4]{};
+#pragma GCC unroll 16
+      for (int u = 0; u < lanes; ++u) total[u % 4] += square[u];
+      simd::store<C>(s + j, (total[0] + total[1]) + (total[2] + total[3]));
+    }
+    score(s);
+    std::fill(s + n, s + kGroupKeys, hidden);
+    V best = simd::broadcast(top_[i]);
+    for (int j = 0; j < kGroupKeys; j += lanes) best = simd::maximum<C>(simd::load(s + j), best);
+    seen_[i] = std::any_of(s, s + n, [](C x) { return x != hidden; }) ? C(1) : C(0);
+    const C now = simd::reduce_maximum<C>(best), shift = now == hidden ? C(0) : now;
+    const V alpha = simd::exp2<C>(simd::broadcast((top_[i] - shift) * unit));
+    V sum = simd::load(weight_ + i * lanes) * alpha;
+    for (int j = 0; j < kGroupKeys; j += lanes) {
+      const V p = simd::exp2<C>((simd::load(s + j) - shift) * unit);
+      simd::store<C>(products + j, p);
       sum += p;
     }
-    const C alpha = simd::exp2<C>(simd::broadcast((top[i] - shift) * problem.unit))[0];
-    weight[i] = weight[i] * alpha + simd::reduce_add<C>(sum);
-    top[i] = now;
-    return alpha;
+    simd::store<C>(weight_ + i * lanes, sum);
+    if (now != top_[i])
+      for (std::int64_t c = 0; c < v_dim_; ++c) acc_[i * v_dim_ + c] *= alpha[0];
+    top_[i] = now;
   }
 
-  // to = to alpha + sum_j p_j v_j; `next`: the keys that follow, asked for meanwhile.
-  void add_values(const C* p, int count, const T* v, C alpha, C* to, const T* next) const {
-    const std::int64_t dim = problem.shape.v_dim;
-    std::int64_t c = 0;
-    for (; c + 8 * lanes <= dim; c += 8 * lanes) add_columns<8>(p, count, v + c, alpha, to + c, next + c);
-    for (; c + 4 * lanes <= dim; c += 4 * lanes) add_columns<4>(p, count, v + c, alpha, to + c, next + c);
-    for (; c + lanes <= dim; c += lanes) add_columns<1>(p, count, v + c, alpha, to + c, next + c);
-    for (; c < dim; ++c) {
-      C sum = to[c] * alpha;
-      for (int j = 0; j < count; ++j) sum += p[j] * static_cast<C>(v[j * problem.v.row_stride + c]);
-      to[c] = sum;
+  // acc += sum_j p_j v_j over up to kStep keys.
+  void add_values(std::int64_t head, std::int64_t first, int j, int n) {
+    const int count = std::min(kStep, n - j);
+    const T* v[kStep];
+    ahead_.use(kStep, v_dim_);
+    for (int u = 0; u < count; ++u) v[u] = keys_.v_row(head, first + j + u);
+    for (std::int64_t i = head * rows_; i < (head + 1) * rows_; ++i) {
+      if (seen_[i] == C(0)) continue;
+      const C* const p = products_ + i * kGroupKeys * lanes + j;
+      C* const to = acc_ + i * v_dim_;
+      std::int64_t c = 0;
+      for (; c + lanes <= v_dim_; c += lanes) {
+        V sum = simd::load(to + c);
+        ahead_.step();
+        for (int u = 0; u < count; ++u)
+          sum = simd::multiply_add<C>(simd::broadcast(p[u]), simd::load_as<C>(v[u] + c), sum);
+        simd::store<C>(to + c, sum);
+      }
+      for (; c < v_dim_; ++c)
+        for (int u = 0; u < count; ++u) to[c] += p[u] * static_cast<C>(v[u][c]);
     }
   }
-  template <int vectors>
-  void add_columns(const C* p, int count, const T* v, C alpha, C* to, const T* next) const {
-    V sum[vectors];
-#pragma GCC unroll 8
-    for (int u = 0; u < vectors; ++u) sum[u] = simd::load(to + u * lanes) * alpha;
-    for (int j = 0; j < count; ++j, v += problem.v.row_stride) {
-      prefetch_row(next + j * problem.k.row_stride, vectors * lanes);
-      const V x = simd::broadcast(p[j]);
-#pragma GCC unroll 8
-      for (int u = 0; u < vectors; ++u) sum[u] = simd::multiply_add<C>(x, simd::load_as<C>(v + u * lanes), sum[u]);
-    }
-#pragma GCC unroll 8
-    for (int u = 0; u < vectors; ++u) simd::store<C>(to + u * lanes, sum[u]);
-  }
+
+  KeyRows<T> keys_;
+  LinesAhead<T> ahead_;
+  std::int64_t qk_dim_, v_dim_, rows_;
+  C *products_, *weight_;  // [queries][kGroupKeys][lanes], later the probabilities of a group; [queries][lanes]
+  C *q_, *acc_;            // [queries][qk_dim], [queries][v_dim]
+  C *top_, *seen_;         // [queries]; seen: 0 where all keys of a group are hidden
 };
 
 }  // namespace tessera::attention

@@ -25,22 +25,38 @@ struct Forward {
   Problem<T> problem;
   AttentionView<T> y;
   C* lse;
+  bool few;                              // see few_queries.h
   std::int64_t tile_rows, tiles, tasks;  // queries of a tile, tiles per row set
+  std::int64_t together;                 // tasks that one thread does at once
   std::int64_t chunk, chunks;            // keys per chunk, chunks of keys
   C* partial_y = nullptr;                // [tasks][chunks][tile_rows][v_dim] when chunks > 1
   C* partial_lse = nullptr;              // [tasks][chunks][tile_rows]
 
   Forward(const Problem<T>& p, AttentionView<T> y, C* lse) : problem(p), y(y), lse(lse) {
+    few = p.set_rows() < kFewQueries<C>;
     const std::int64_t sets = p.shape.batch * p.row_sets(), blocks = (p.set_rows() + lanes - 1) / lanes;
-    tile_rows =
-        lanes * even_part(blocks, std::clamp<std::int64_t>(sets * blocks / kManyTasks, kTileBlocks<C>, kMostBlocks<C>));
-    tiles = (p.set_rows() + tile_rows - 1) / tile_rows;
+    const std::int64_t most = std::clamp<std::int64_t>(sets * blocks / kManyTasks, kTileBlocks<C>, kMostBlocks<C>);
+    tile_rows = few ? p.set_rows() : lanes * even_part(blocks, most);
+    tiles = tile_rows > 0 ? (p.set_rows() + tile_rows - 1) / tile_rows : 0;
     tasks = sets * tiles;
-    const std::int64_t wanted = tasks > 0 ? (kEnoughTasks + tasks - 1) / tasks : 1;
-    chunks = std::max<std::int64_t>(1, std::min(wanted, p.shape.kv_len / kLeastChunk));
-    chunk = (p.shape.kv_len + chunks - 1) / chunks;
-    chunk = std::max<std::int64_t>(1, (chunk + kTileKeys - 1) / kTileKeys) * kTileKeys;
-    chunks = std::max<std::int64_t>(1, (p.shape.kv_len + chunk - 1) / chunk);
+    const bool alike = p.mask.keep == nullptr || p.mask.keep_strides[1] == 0;  // all heads, in which keys are valid
+    together = few && alike && side_by_side(p.k) && side_by_side(p.v) ? std::max<std::int64_t>(1, p.row_sets()) : 1;
+    split_keys(few ? kGroupKeys : kTileKeys);
+  }
+
+  // Whether the rows of all heads of a token lie in order, so that memory is read in the order of its addresses when
+  // all heads are served at once.
+  bool side_by_side(const AttentionView<const T>& x) const {
+    return x.head_stride > 0 && x.head_stride * problem.shape.kv_heads <= x.row_stride;
+  }
+
+  // Chunks are multiples of `tile` keys.
+  void split_keys(std::int64_t tile) {
+    const std::int64_t keys = problem.shape.kv_len;
+    const std::int64_t wanted = tasks > 0 ? (kEnoughTasks * together + tasks - 1) / tasks : 1;
+    chunks = std::max<std::int64_t>(1, std::min(wanted, keys * together / kLeastChunk));
+    chunk = std::max<std::int64_t>(1, ((keys + chunks - 1) / chunks + tile - 1) / tile) * tile;
+    chunks = std::max<std::int64_t>(1, (keys + chunk - 1) / chunk);
   }
 
   // Task t is a tile of queries; the last tiles of a head come first, they are the long ones under a causal mask.
@@ -62,7 +78,8 @@ struct Forward {
 
   void run(std::int64_t task, std::int64_t part) const;
   void run_bf16(std::int64_t task, std::int64_t part) const;
-  void run_few(std::int64_t task, std::int64_t part) const;
+  void run_few(std::int64_t first_task, std::int64_t part) const;
+  void score_few(const QueryBlock<T>& block, int i, std::int64_t key0, int count, C* s) const;
   void finish(const QueryBlock<T>& block, OnlineSoftmax<C>& state, std::int64_t slot, int first_lane) const;
   void merge(std::int64_t task) const;
 };
@@ -125,31 +142,62 @@ void Forward<T>::run_bf16(std::int64_t task, std::int64_t part) const {
   }
 }
 
-// The same for a row set of fewer than kFewQueries rows: a tile of its own, and a single kv head.
+// The same for `together` row sets, neighbours of one batch entry, of fewer than kFewQueries rows: each is a tile of
+// its own and has a kv head of its own.
 template <class T>
-void Forward<T>::run_few(std::int64_t task, std::int64_t part) const {
+void Forward<T>::run_few(std::int64_t first_task, std::int64_t part) const {
   const auto& shape = problem.shape;
-  const Tile at = tile(task);
-  const auto block = query_block(problem, at.batch, at.set, 0, at.count);
-  const Scratch<C> memory(at.count * (shape.qk_dim + shape.v_dim));
-  FewQueries<T> few(problem, block, memory.data());
-  const KeyRange range = keys(at, part, block.any_limit);
-  for (std::int64_t key = range.begin; key < range.end; key += kGroupKeys)
-    few.add(problem.kv_head(at.set), key, static_cast<int>(std::min<std::int64_t>(kGroupKeys, range.end - key)));
-
-  const std::int64_t slot = (task * chunks + part) * tile_rows;
-  for (int i = 0; i < at.count; ++i) {
-    const C *from = few.acc + i * shape.v_dim, log_sum = few.top[i] * problem.natural + std::log(few.weight[i]);
-    const C inverse = few.weight[i] == C(0) ? C(0) : C(1) / few.weight[i];
+  const std::int64_t rows = problem.set_rows(), batch = tile(first_task).batch, first_set = tile(first_task).set;
+  const Scratch<QueryBlock<T>> blocks(together);
+  for (std::int64_t t = 0; t < together; ++t)
+    blocks[t] = query_block(problem, batch, first_set + t, 0, static_cast<int>(rows));
+  const auto query = [&](std::int64_t i, auto&& f) {
+    const auto& block = blocks[i / rows];
+    return f(block.heads[i % rows], block.queries[i % rows]);
+  };
+  const std::int64_t head = problem.kv_head(first_set);
+  const KeyRows<T> at{.k = {problem.k.row(batch, head, 0), problem.k.row_stride},
+                      .v = {problem.v.row(batch, head, 0), problem.v.row_stride},
+                      .qk_dim = shape.qk_dim,
+                      .v_dim = shape.v_dim,
+                      .heads = together,
+                      .k_head_step = problem.k.head_stride,
+                      .v_head_step = problem.v.head_stride};
+  const Scratch<C> memory(FewQueries<T>::size(shape, together * rows));
+  FewQueries<T> few(at, rows, memory.data(), [&](std::int64_t i) {
+    return query(i, [&](std::int64_t h, std::int64_t q) { return problem.q.row(batch, h, q); });
+  });
+  const KeyRange range = keys(tile(first_task), part, blocks[0].any_limit);
+  few.add(range.begin, range.end, problem.unit, [&](std::int64_t i, std::int64_t key, int count, C* s) {
+    score_few(blocks[i / rows], static_cast<int>(i % rows), key, count, s);
+  });
+  for (std::int64_t i = 0; i < together * rows; ++i) {
+    const std::int64_t slot = ((first_task + i / rows) * chunks + part) * tile_rows + i % rows;
     if (chunks > 1) {
-      partial_lse[slot + i] = log_sum;
-      std::transform(from, from + shape.v_dim, partial_y + (slot + i) * shape.v_dim, [&](C x) { return x * inverse; });
-    } else {
-      if (lse != nullptr) lse[(at.batch * shape.q_heads + block.heads[i]) * shape.q_len + block.queries[i]] = log_sum;
-      std::transform(from, from + shape.v_dim, y.row(at.batch, block.heads[i], block.queries[i]),
-                     [&](C x) { return static_cast<T>(x * inverse); });
+      partial_lse[slot] = few.finish(i, problem.natural, partial_y + slot * shape.v_dim);
+      continue;
     }
+    query(i, [&](std::int64_t h, std::int64_t q) {
+      const C log_sum = few.finish(i, problem.natural, y.row(batch, h, q));
+      if (lse != nullptr) lse[(batch * shape.q_heads + h) * shape.q_len + q] = log_sum;
+    });
   }
+}
+
+// Products of query i with keys [key0, key0 + count), count <= kGroupKeys, become scores.
+template <class T>
+void Forward<T>::score_few(const QueryBlock<T>& block, int i, std::int64_t key0, int count, C* s) const {
+  for (int j = 0; j < kGroupKeys; j += simd::kLanes<C>) {
+    const simd::Vec<C> x = simd::load(s + j) * problem.factor;
+    simd::store<C>(s + j, problem.cap != C(0) ? simd::tanh<C>(x) * problem.cap : x);
+  }
+  const auto& m = problem.mask;
+  for (int j = 0; m.bias != nullptr && j < count; ++j)
+    s[j] += static_cast<C>(block.bias_rows[i][(key0 + j) * m.bias_strides[3]]);
+  for (int j = 0; m.keep != nullptr && j < count; ++j)
+    if (block.keep_rows[i][(key0 + j) * m.keep_strides[3]] == 0) s[j] = FewQueries<T>::hidden;
+  for (int j = 0; j < count; ++j)
+    if (key0 + j >= block.limits[i]) s[j] = FewQueries<T>::hidden;
 }
 
 // y = acc / weight and lse = m + log(weight), to the outputs or to the partial results of `slot`.
@@ -218,12 +266,11 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
-  const bool few = forward.problem.set_rows() < attention::kFewQueries<C>;
   const bool in_bf16 = std::is_same_v<T, bf16> && simd::multiplies_pairs();
-  run_parallel(forward.tasks * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+  run_parallel(forward.tasks / forward.together * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      if (few) {
-        forward.run_few(i / chunks, i % chunks);
+      if (forward.few) {
+        forward.run_few(i / chunks * forward.together, i % chunks);
       } else if (in_bf16) {
         forward.run_bf16(i / chunks, i % chunks);
       } else {

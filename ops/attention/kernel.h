@@ -62,12 +62,14 @@ struct AttentionMask {
 //
 // A query that sees no key gets y = 0 and lse = -inf. NaN in a query's scores, or in a V row of a tile it works on,
 // gives NaN in that query's row. Never read: K and V beyond kv_lengths, beyond the last key that is causally visible to
-// any query of a tile, and before the first or after the last key of a `keep` that is broadcast over
-// queries; other tiles whose keys are hidden (keep, bias = -inf) from all queries of a block take no time.
+// any query of a tile, and before the first or after the last key of a `keep` that is broadcast over queries; other
+// tiles whose keys are hidden (keep, bias = -inf) from all queries of a block take no time.
 //
 // Memory per thread: 4 * (384 * (qk_dim + v_dim) + 48 * 128) bytes (0.42 MB at dim 128), 4 * 48 * 128 more with bias or
 // keep, 4 * 128 * (qk_dim + v_dim) more for 16-bit types. When there are fewer than 32 tiles of queries (decoding),
-// keys are split in chunks of at least 512, merged by lse: at most 64 * 96 * (v_dim + 1) values for the call.
+// keys are split in chunks, merged by lse: at most 64 * max(96, q_heads * q_len) * (v_dim + 1) values for the call.
+// Where few queries are taken one by one, 4 * (qk_dim + v_dim + 274) bytes for each of a kv head, or of all heads of a
+// token where these lie side by side: then one thread reads all of it, in the order of addresses.
 template <class T>
 void attention_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
                        AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,

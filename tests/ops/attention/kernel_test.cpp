@@ -145,6 +145,26 @@ TEST(AttentionKernel, few_queries_and_many_keys) {
   expect_reference({.shape = {1, 2, 1, 3, 1500, 8, 8}, .causal = true, .offset = 700});
 }
 
+// Heads of a token side by side: one task takes all of them.
+TEST(AttentionKernel, few_queries_of_all_heads_at_once) {
+  for (const std::int64_t keys : {1, 15, 17, 300, 1111}) {
+    expect_reference({.shape = {2, 5, 5, 1, keys, 128, 40}, .rows_first = true, .lengths = true});
+    expect_reference({.shape = {1, 12, 3, 3, keys, 20, 7}, .rows_first = true, .causal = true, .offset = keys / 2});
+    expect_reference({.shape = {2, 4, 2, 2, keys, 17, 33},
+                      .rows_first = true,
+                      .bias = Over::everything,
+                      .bias_values = BiasValues::hiding,
+                      .keep = Over::batch_keys,
+                      .keep_values = KeepValues::middle,
+                      .softcap = 5});
+    expect_reference({.shape = {2, 3, 3, 2, keys, 8, 8},
+                      .rows_first = true,
+                      .keep = Over::everything,
+                      .keep_values = KeepValues::runs});
+  }
+  expect_reference({.shape = {1, 3, 3, 2, 700, 8, 8}, .rows_first = true, .causal = true, .offset = -1});
+}
+
 // Tasks of more than 96 queries, up to 384; the last of a head is smaller.
 TEST(AttentionKernel, many_queries) {
   expect_reference({.shape = {2, 8, 4, 1500, 35, 8, 8}, .rows_first = true});
@@ -229,8 +249,9 @@ void expect_same_bits(const AttentionData& data) {
 TEST(AttentionKernel, threads_change_no_bit) {
   for (const AttentionCase& c :
        {AttentionCase{.shape = {2, 4, 2, 150, 170, 40, 24}, .bias = Over::everything, .causal = true, .offset = 20},
-        AttentionCase{.shape = {1, 2, 1, 2, 2000, 32, 32}}, AttentionCase{.shape = {1, 16, 8, 1500, 40, 8, 8}},
-        AttentionCase{.shape = {2, 2, 2, 97, 1300, 8, 8}}}) {
+        AttentionCase{.shape = {1, 2, 1, 2, 2000, 32, 32}},
+        AttentionCase{.shape = {2, 6, 2, 1, 2000, 32, 32}, .rows_first = true, .lengths = true},
+        AttentionCase{.shape = {1, 16, 8, 1500, 40, 8, 8}}, AttentionCase{.shape = {2, 2, 2, 97, 1300, 8, 8}}}) {
     const AttentionData data(c);
     expect_same_bits<float>(data);
     expect_same_bits<double>(data);
