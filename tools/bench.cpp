@@ -211,7 +211,7 @@ int bench(const BenchFlags& f) {
 void add_bench(CLI::App& app, Action& action) {
   auto f = std::make_shared<BenchFlags>();
   CLI::App& sub = *app.add_subcommand("bench", "Measure models and policies in turns; compare each with the first");
-  sub.add_option("MODEL", f->models, "Models: .onnx, or .textproto")->required();
+  sub.add_option("MODEL", f->models, "Models: .onnx, or .textproto")->type_name("")->required();
   add_repeatable(sub, "--policy", f->policies, "A policy to measure with; several are compared; none: without one",
                  "FILE|none");
   f->at.add_to(sub);

@@ -95,6 +95,10 @@ int run_command_line(int argc, const char* const* argv) {
   for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,
                          add_plugins, add_generate})
     add(app, action);
+  // Last, for subcommands take over the footer that they find.
+  app.footer(
+      "`tessera SUBCOMMAND --help` says what a subcommand takes. Exit codes: 0 done, 1 outputs differ, 2 bad input,\n"
+      "3 unsupported, 4 policy, 5 plugin, 6 run-time (memory, disk, deadline), 7 a --require failed, 70 our bug");
   int code = static_cast<int>(Code::internal);
   try {
     code = perform(app, action, argc, argv);

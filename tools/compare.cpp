@@ -222,7 +222,7 @@ int compare(const CompareFlags& f) {
 void add_compare(CLI::App& app, Action& action) {
   auto f = std::make_shared<CompareFlags>();
   CLI::App& sub = *app.add_subcommand("compare", "Dense against policies: error, density and time of every attention");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
   add_repeatable(sub, "--policy", f->policies, "A policy to compare with dense", "FILE")->required();
   sub.add_option("--repeat", f->repeat,
                  "Runs; times are medians, the first of several is left out; else what fits two seconds")

@@ -66,18 +66,19 @@ int explain(const ExplainFlags& f) {
 void add_explain(CLI::App& app, Action& action) {
   auto f = std::make_shared<ExplainFlags>();
   CLI::App& sub = *app.add_subcommand("explain", "Show what a policy does to each attention of a model, and why");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
   f->policy.add_to(sub);
   sub.get_option("--policy")->required();
   sub.add_option("--lock", f->lock, "Write the resolved policy, which refuses other models and other versions")
       ->type_name("FILE.json");
-  sub.add_option("--mask", f->mask.site, "Draw which tiles of keys the tiles of queries of one head attend to")
+  sub.add_option("--mask", f->mask.site,
+                 "Draw which tiles of keys the tiles of queries of one head attend to; -o says where")
       ->type_name("SITE");
   sub.add_option("--head", f->mask.head, "The query head to draw, from 0")->type_name("H")->capture_default_str();
   sub.add_option("--batch", f->mask.batch, "The entry of the batch to draw, from 0")
       ->type_name("B")
       ->capture_default_str();
-  sub.add_option("-o,--out", f->out, "Where to draw it")->type_name("FILE.png");
+  sub.add_option("-o,--out", f->out, "The picture that --mask draws")->type_name("FILE.png");
   sub.add_option("--threads", f->session.threads, "Threads to run with for --mask; 0: all the process may use")
       ->type_name("N");
   f->inputs.add_to(sub);

@@ -62,11 +62,11 @@ void ShapeFlags::add_to(CLI::App& app) {
 
 void InputFlags::add_to(CLI::App& app) {
   add_repeatable(app, "--input", input,
-                 "An input: a .npy, .npz or .pb file, or random:normal,seed=7 random:uniform,seed=7 zeros "
-                 "random:range:LO,HI,seed=7 (integers LO <= x < HI)",
+                 "An input: a file (.npy, .npz, .pb), or made: zeros; random:normal,seed=7; random:uniform,seed=7; "
+                 "random:range:LO,HI,seed=7 (integers, LO <= x < HI)",
                  "NAME=FILE|KIND");
   app.add_option("--inputs", inputs, "Inputs from a folder of input_N.pb (test_data_set_0) or an .npz file")
-      ->type_name("DIR");
+      ->type_name("DIR|FILE.npz");
   ShapeFlags::add_to(app);
 }
 
@@ -162,10 +162,12 @@ Deadline SessionFlags::deadline_from_now() const {
 void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
   std::string names;
   for (const auto& f : formats) names += (names.empty() ? "" : "|") + f;
-  app.add_option("--format", format_name, "How to print")->type_name(names)->check([formats](const std::string& text) {
-    const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
-    return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
-  });
+  app.add_option("--format", format_name, "How to print; table if not given")
+      ->type_name(names)
+      ->check([formats](const std::string& text) {
+        const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
+        return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
+      });
   add_quiet(app);
 }
 

@@ -82,12 +82,15 @@ int grad(const GradFlags& f) {
 void add_grad(CLI::App& app, Action& action) {
   auto f = std::make_shared<GradFlags>();
   CLI::App& sub = *app.add_subcommand("grad", "Gradients of a scalar output, or of sum(output * dout)");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
   sub.add_option("--loss", f->loss, "The output to differentiate")->type_name("OUT")->required();
-  add_repeatable(sub, "--wrt", f->wrt, "With respect to what: inputs, weights, values, separated by commas", "NAME,...")
+  add_repeatable(
+      sub, "--wrt", f->wrt,
+      "With respect to what: inputs, weights, values, separated by commas; their gradients are outputs d.NAME",
+      "NAME,...")
       ->delimiter(',')
       ->required();
-  sub.add_option("--dout", f->dout, "What the output is multiplied with; as --input takes it")->type_name("FILE");
+  sub.add_option("--dout", f->dout, "What the output is multiplied with; as --input takes it")->type_name("FILE|KIND");
   f->inputs.add_to(sub);
   f->outputs.add_to(sub);
   f->policy.add_to(sub);

@@ -334,7 +334,7 @@ void add_inspect(CLI::App& app, Action& action) {
   auto f = std::make_shared<InspectFlags>();
   CLI::App& sub =
       *app.add_subcommand("inspect", "Show inputs, outputs, operators, parameters, FLOPs and memory of a model");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto");
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("");
   sub.add_option("--after", f->after, "Show every node as it is after a stage")
       ->type_name("load|bind|fold|sites|policy|fuse|plan");
   sub.add_option("--why", f->why, "Show what a pass nearly rewrote, and what kept it from that")->type_name("PASS");

@@ -66,7 +66,7 @@ void add_ops(CLI::App& app, Action& action) {
   auto plugins = std::make_shared<PluginFlags>();
   auto report = std::make_shared<ReportFlags>();
   CLI::App& sub = *app.add_subcommand("ops", "List the operators, or show one");
-  sub.add_option("NAME", *op_name, "An operator: Add, or domain::Name");
+  sub.add_option("NAME", *op_name, "An operator: Add, or domain::Name")->type_name("");
   sub.add_flag("--check", *check, "Run the examples of the operators on this machine; exit 1 if one does not hold");
   plugins->add_to(sub);
   report->add_to(sub);

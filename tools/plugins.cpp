@@ -224,12 +224,18 @@ void add_plugins(CLI::App& app, Action& action) {
   const auto f = std::make_shared<Flags>();
   CLI::App& sub = *app.add_subcommand("plugins", "List plugins, show the documentation of one, find out why one fails");
   sub.require_subcommand(1);
+  sub.footer(
+      "The plugin path: folders named in TESSERA_PLUGIN_PATH (with ':' between them), then `plugins` beside the "
+      "program");
   CLI::App& list_sub = *sub.add_subcommand("list", "The plugins on the plugin path");
   CLI::App& info_sub = *sub.add_subcommand("info", "All that a plugin says of itself");
-  info_sub.add_option("NAME", f->name, "A plugin by name or file, or one of its operators or methods")->required();
+  info_sub.add_option("NAME", f->name, "A plugin by name or file, or one of its operators or methods")
+      ->type_name("")
+      ->required();
   CLI::App& doctor_sub =
       *sub.add_subcommand("doctor", "Load plugins and run their examples and tests; exit 5 if any fails");
-  doctor_sub.add_option("PATH", f->libraries, "Plugins by file or name; all on the plugin path when none is given");
+  doctor_sub.add_option("PATH", f->libraries, "Plugins by file or name; all on the plugin path when none is given")
+      ->type_name("");
   for (CLI::App* s : {&list_sub, &info_sub}) f->report.add_to(*s);
   f->report.add_to(doctor_sub, {"table", "json"});
   list_sub.callback([f, &action] { action = [f] { return list(f->report.format()); }; });

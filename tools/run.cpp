@@ -245,7 +245,7 @@ int run(const RunFlags& f) {
 void add_run(CLI::App& app, Action& action) {
   auto f = std::make_shared<RunFlags>();
   CLI::App& sub = *app.add_subcommand("run", "Run a model and show its outputs");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->required();
+  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
   f->inputs.add_to(sub);
   f->outputs.add_to(sub);
   f->policy.add_to(sub);

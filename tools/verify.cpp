@@ -156,7 +156,9 @@ int verify_all(const VerifyFlags& f) {
 void add_verify(CLI::App& app, Action& action) {
   auto f = std::make_shared<VerifyFlags>();
   CLI::App& sub = *app.add_subcommand("verify", "Compare a model's outputs with stored ones");
-  sub.add_option("DIR", f->folders, "Folders with model.onnx and test_data_set_*/{input,output}_N.pb")->required();
+  sub.add_option("DIR", f->folders, "Folders with model.onnx and test_data_set_*/{input,output}_N.pb")
+      ->type_name("")
+      ->required();
   sub.add_option("--rtol", f->rtol, "Relative tolerance; 1e-3 unless data.json says otherwise")->type_name("X");
   sub.add_option("--atol", f->atol, "Absolute tolerance; 1e-7 unless data.json says otherwise")->type_name("X");
   sub.add_option("--rel-max", f->rel_max, "Also pass errors up to X times the output's largest value")->type_name("X");
