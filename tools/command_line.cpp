@@ -46,7 +46,10 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& e) {
           .hint(help);
     return Error(Code::bad_input, concat("'", word, "' is one argument too many")).hint(help);
   }
-  return Error(Code::bad_input, e.what()).hint(help);
+  const std::string what = e.what();
+  if (const auto at = what.find(": At Most 1 required"); at != std::string::npos)
+    return Error(Code::bad_input, what.substr(0, at) + " is given twice and takes one value").hint(help);
+  return Error(Code::bad_input, what).hint(help);
 }
 
 int perform(CLI::App& app, const Action& action, int argc, const char* const* argv) {

@@ -205,6 +205,7 @@ void write_plot(const std::string& path, const CompareReport& report) {
 
 int compare(const CompareFlags& f) {
   check(f.repeat >= 0 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
+  check(f.plot.empty() || f.plot.ends_with(".svg"), "--plot: '", f.plot, "' must end in .svg");
   try {
     const CompareReport report = measure(f);
     const Format format = f.report.format();

@@ -33,6 +33,7 @@ void write_text(const std::string& path, const std::string& text) {
 
 int explain(const ExplainFlags& f) {
   check(f.mask.site.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
+  check(f.out.empty() || f.out.ends_with(".png"), "-o: '", f.out, "' must end in .png");
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   const Graph loaded = load(f.model, registry);
@@ -71,13 +72,18 @@ void add_explain(CLI::App& app, Action& action) {
   sub.get_option("--policy")->required();
   sub.add_option("--lock", f->lock, "Write the resolved policy, which refuses other models and other versions")
       ->type_name("FILE.json");
-  sub.add_option("--mask", f->mask.site,
-                 "Draw which tiles of keys the tiles of queries of one head attend to; -o says where")
-      ->type_name("SITE");
-  sub.add_option("--head", f->mask.head, "The query head to draw, from 0")->type_name("H")->capture_default_str();
+  CLI::Option* mask =
+      sub.add_option("--mask", f->mask.site,
+                     "Draw which tiles of keys the tiles of queries of one head attend to; -o says where")
+          ->type_name("SITE");
+  sub.add_option("--head", f->mask.head, "The query head to draw, from 0")
+      ->type_name("H")
+      ->capture_default_str()
+      ->needs(mask);
   sub.add_option("--batch", f->mask.batch, "The entry of the batch to draw, from 0")
       ->type_name("B")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->needs(mask);
   sub.add_option("-o,--out", f->out, "The picture that --mask draws")->type_name("FILE.png");
   sub.add_option("--threads", f->session.threads, "Threads to run with for --mask; 0: all the process may use")
       ->type_name("N");
