@@ -60,8 +60,9 @@ Table values_table(const std::vector<PortInfo>& ports, const NamedTensors& value
     if (it == values.end()) continue;
     const Tensor& t = it->second;
     const Extent s = extent_of(t);
-    table.rows.push_back({port.name, concat(t.dtype()), concat(t.shape()), readable_number(s.min),
-                          readable_number(s.max), readable_number(s.mean), concat(s.nan)});
+    const auto text = [&](double x) { return t.size() > s.nan ? readable_number(x) : "-"; };
+    table.rows.push_back(
+        {port.name, concat(t.dtype()), concat(t.shape()), text(s.min), text(s.max), text(s.mean), concat(s.nan)});
   }
   return table;
 }

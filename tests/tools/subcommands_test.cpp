@@ -34,6 +34,13 @@ TEST(Run, carries_and_collects) {
   EXPECT_NE(r.out.find("3 steps"), std::string::npos) << r.out;
 }
 
+TEST(Run, shows_no_numbers_of_empty_tensors) {
+  const Ran r = tessera_cli({"run", open, "--input", "last=zeros", "--input", "past=zeros", "--set", "batch=0", "--set",
+                             "length=3", "--format", "csv"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.out.find("seen,i64,[0x4],-,-,-,0\n"), std::string::npos) << r.out;
+}
+
 TEST(Run, writes_a_trace_and_a_node) {
   const ScratchFolder folder;
   const Ran r =
