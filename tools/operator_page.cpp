@@ -88,7 +88,7 @@ std::string operator_page(const OpDef& op, Format format) {
   };
   section("inputs", ports_table(op.inputs));
   section("outputs", ports_table(op.outputs));
-  Table attributes{{"name", "type", "default", ""}, {}}, types{{"type", "elements"}, {}};
+  Table attributes{{"name", "type", "default", "meaning"}, {}}, types{{"type", "elements"}, {}};
   for (const auto& a : op.attributes)
     attributes.rows.push_back(
         {std::string(a.name), std::string(name(a.type)), default_text(a.fallback), std::string(a.doc)});

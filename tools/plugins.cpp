@@ -130,7 +130,7 @@ std::string method_page(const AttentionMethod& m, Format format) {
       concat(m.name, "  attention method, version ", m.version, "\n\n", m.doc, "\n\nsource     ", m.source,
              "\nkind       ", m.select ? "selector of key tiles" : "full method",
              m.coarse_gate ? ", with an optional gate input" : "", "\ngradient   ", gradient ? "yes" : "missing", "\n");
-  Table parameters{{"name", "type", "default", "range", ""}, {}};
+  Table parameters{{"name", "type", "default", "range", "meaning"}, {}};
   for (const auto& p : m.parameters)
     parameters.rows.push_back(
         {p.name, std::string(name(p.type)), p.fallback.empty() ? "-" : p.fallback, range_text(p), p.doc});

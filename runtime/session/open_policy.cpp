@@ -46,7 +46,7 @@ void warn_of_fallbacks(const Policy& policy, const Trail& trail) {
   });
   if (refused > 0)
     warn(concat("policy '", policy.path, "': ", refused, " of ", trail.sites.size(),
-                " attention sites stay dense where a method refused them; `tessera explain` says why"));
+                " attention sites are dense where a method refused them; `tessera explain` says why"));
 }
 
 PolicyUse policy_use(const Policy* policy, const Graph& loaded, const Registry& registry, const StepPosition& at) {

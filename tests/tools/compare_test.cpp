@@ -193,7 +193,7 @@ TEST(Compare, predicts_from_what_a_mask_leaves) {
   const std::string p = sparse_policy(folder, std::string(half) + ", else: dense");
   const Ran r = tessera_cli({"compare", model, "--policy", p, "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  EXPECT_THAT(r.err, HasSubstr("1 of 1 attention sites stay dense"));
+  EXPECT_THAT(r.err, HasSubstr("1 of 1 attention sites are dense"));
   const Json report = Json::parse(r.out);
   EXPECT_NEAR(report["dense"]["density"].get<double>(), 17.0 / 32, 1e-6);
   EXPECT_NEAR(report["policies"][0]["sites"][0]["speedup_by_flops"].get<double>(), 1, 1e-6);
@@ -205,7 +205,7 @@ TEST(Run, says_when_methods_refuse_sites) {
   const Ran r = tessera_cli({"run", source_path("graphs/gpt_kv/model.onnx"), "--inputs",
                              source_path("graphs/gpt_kv/test_data_set_0"), "--policy", p});
   EXPECT_EQ(r.code, 0) << r.err;
-  EXPECT_THAT(r.err, HasSubstr("attention sites stay dense where a method refused them"));
+  EXPECT_THAT(r.err, HasSubstr("attention sites are dense where a method refused them"));
 }
 
 TEST(Explain, draws_the_mask_of_a_site_in_bf16) {
