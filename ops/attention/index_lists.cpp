@@ -1,18 +1,23 @@
-// Lists of keys are lists of tiles of one key, and queries that share a list are a tile of queries.
+// Lists of keys are lists of tiles of one key, and queries that share a list are a tile of queries; forward takes few
+// of them as decoding does.
 #include "ops/attention/index_lists.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "ops/attention/block_sparse.h"
+#include "ops/attention/few_queries.h"
 #include "ops/simd.h"
 #include "runtime/op/parallel.h"
+#include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::int64_t kGrain = 64;  // rows of one chunk of work
+constexpr std::int64_t kGrain = 64;      // rows of one chunk of work
+constexpr std::int64_t kListGrain = 16;  // lists
 
 // n tokens in their order, in tiles of `size`.
 TokenTiles sequence(std::int64_t n, std::int64_t size) { return token_tiles(std::span(&n, 1), std::span(&size, 1)); }
@@ -25,6 +30,39 @@ struct Tiled {
         keys(sequence(shape.kv_len, 1)),
         lists{from.groups, shape.kv_len, from.begin, from.key} {}
 };
+
+// As many rows of a list fill too few lanes of a tile.
+constexpr std::int64_t kFewRows = 4;
+
+template <class T>
+void few_rows_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
+                      AttentionView<const T> v, double scale, const IndexLists& lists, AttentionView<T> y,
+                      Compute<T>* lse) {
+  using C = Compute<T>;
+  using Few = attention::FewQueries<T>;
+  const C factor = static_cast<C>(scale * std::numbers::log2e);  // scores are kept in base 2
+  const std::int64_t group = shape.kv_heads > 0 ? shape.q_heads / shape.kv_heads : 1;
+  run_parallel(shape.batch * shape.q_heads * lists.groups, kListGrain, [&](std::int64_t begin, std::int64_t end) {
+    const Scratch<C> memory(Few::size(shape, lists.rows));
+    for (std::int64_t list = begin; list < end; ++list) {
+      const std::int64_t head = list / lists.groups, first = list % lists.groups * lists.rows;
+      const std::int64_t b = head / shape.q_heads, h = head % shape.q_heads;
+      const std::int64_t count = std::min(lists.rows, shape.q_len - first);
+      const attention::KeyRows<T> keys{.k = {k.row(b, h / group, 0), k.row_stride},
+                                       .v = {v.row(b, h / group, 0), v.row_stride},
+                                       .qk_dim = shape.qk_dim,
+                                       .v_dim = shape.v_dim,
+                                       .list = lists.key.data() + lists.begin[list]};
+      Few few(keys, count, memory.data(), [&](std::int64_t i) { return q.row(b, h, first + i); });
+      few.add(0, lists.begin[list + 1] - lists.begin[list], C(1),
+              [&](std::int64_t, std::int64_t, int n, C* s) { std::for_each(s, s + n, [&](C& x) { x *= factor; }); });
+      for (std::int64_t i = 0; i < count; ++i) {
+        const C log_sum = few.finish(i, std::numbers::ln2_v<C>, y.row(b, h, first + i));
+        if (lse != nullptr) lse[head * shape.q_len + first + i] = log_sum;
+      }
+    }
+  });
+}
 
 // a x + b y, in place of x.
 template <class T>
@@ -43,6 +81,7 @@ template <class T>
 void index_list_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
                         AttentionView<const T> v, double scale, const IndexLists& lists, AttentionView<T> y,
                         Compute<T>* lse) {
+  if (lists.rows <= kFewRows) return few_rows_forward<T>(shape, q, k, v, scale, lists, y, lse);
   const Tiled tiled(shape, lists);
   block_sparse_forward<T>({shape, q, k, v, scale, &tiled.queries, &tiled.keys, &tiled.lists}, y, lse);
 }

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "ops/attention/block_sparse.h"
+#include "ops/attention/index_lists.h"
 #include "ops/simd.h"
 #include "runtime/exec/workers.h"
 #include "runtime/op/parallel.h"
@@ -197,6 +198,39 @@ BENCHMARK(block_sparse)
     ->ArgNames({"threads", "heads", "tokens", "permille", "backward"})
     ->ArgsProduct({{1, 2}, {12}, {8192}, {100, 125}, {0, 1}})
     ->ArgsProduct({{1, 2}, {1}, {8192, 32768}, {100}, {0, 1}})
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// Every run of `rows` queries attends to a tenth of the keys, drawn at random one by one; "efficiency" as above.
+void index_lists(benchmark::State& state) {
+  constexpr std::int64_t heads = 4, tokens = 4096, listed = tokens / 10;
+  Operands o(heads, tokens);
+  IndexLists lists{state.range(1), (tokens + state.range(1) - 1) / state.range(1), {0}, {}};
+  std::vector<std::int32_t> all(static_cast<std::size_t>(tokens));
+  std::iota(all.begin(), all.end(), 0);
+  std::mt19937 engine(7);
+  for (std::int64_t row = 0; row < heads * lists.groups; ++row) {
+    std::sample(all.begin(), all.end(), std::back_inserter(lists.key), listed, engine);
+    lists.begin.push_back(static_cast<std::int64_t>(lists.key.size()));
+  }
+  std::vector<double> whole, time;
+  Workers(static_cast<int>(state.range(0))).run([&] {
+    for (auto _ : state) {
+      whole.push_back(seconds([&] { o.dense(false); }));
+      time.push_back(seconds([&] {
+        index_list_forward<float>(o.shape, o.in(o.q), o.in(o.k), o.in(o.v), scale, lists, o.out(o.y),
+                                  o.lse.write<float>().data());
+      }));
+      state.SetIterationTime(time.back());
+    }
+  });
+  state.counters["ratio"] = median_ratio(time, whole);
+  state.counters["efficiency"] = static_cast<double>(listed) / tokens / median_ratio(time, whole);
+}
+BENCHMARK(index_lists)
+    ->ArgNames({"threads", "rows"})
+    ->ArgsProduct({{1, 2}, {1, 4, 16, 64}})
     ->Iterations(3)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);

@@ -68,7 +68,7 @@ BlockSparseCase lists_of(std::int64_t rows, std::int64_t queries, std::int64_t k
 }
 
 TEST(IndexLists, rows_of_a_list) {
-  for (const std::int64_t rows : {1, 2, 16, 33, 100}) {
+  for (const std::int64_t rows : {1, 2, 3, 4, 5, 16, 33, 100}) {
     for (const double density : {0.05, 0.6, 1.0}) {
       BlockSparseCase c = lists_of(rows, 50, 150);
       c.density = density;
