@@ -27,20 +27,18 @@ AttentionShape over_tiles(AttentionShape shape, const TokenTiles& tiles) {
 }  // namespace
 
 template <class T>
-CoarseGate<T>::CoarseGate(const AttentionShape& shape, double scale, const TokenTiles& tiles, AttentionView<const T> q,
-                          AttentionView<const T> k, AttentionView<const T> v)
+CoarseGate<T>::CoarseGate(const AttentionShape& shape, double scale, const TokenTiles& tiles,
+                          const Selection& selection, AttentionView<const T> q, AttentionView<const T> k,
+                          AttentionView<const T> v)
     : shape_(shape),
       tile_shape_(over_tiles(shape, tiles)),
       scale_(scale),
       tiles_(tiles),
-      q_(means(shape.q_heads, shape.qk_dim)),
-      k_(means(shape.kv_heads, shape.qk_dim)),
-      v_(means(shape.kv_heads, shape.v_dim)),
+      q_(pooled(q, shape.q_heads, shape.qk_dim, selection.q_means)),
+      k_(pooled(k, shape.kv_heads, shape.qk_dim, selection.k_means)),
+      v_(pooled(v, shape.kv_heads, shape.v_dim, {})),
       y_(means(shape.q_heads, shape.v_dim)),
       lse_(dtype_of<C>, {shape.batch, shape.q_heads, tiles.tiles()}) {
-  pool_tiles<T, C>(q, shape.batch, shape.q_heads, shape.qk_dim, tiles, nullptr, elements<C>(q_));
-  pool_tiles<T, C>(k, shape.batch, shape.kv_heads, shape.qk_dim, tiles, nullptr, elements<C>(k_));
-  pool_tiles<T, C>(v, shape.batch, shape.kv_heads, shape.v_dim, tiles, nullptr, elements<C>(v_));
   attention_forward<C>(tile_shape_, view<C, const C>(q_), view<C, const C>(k_), view<C, const C>(v_), {}, scale, 0,
                        view<C>(y_), elements<C>(lse_));
 }
@@ -48,6 +46,15 @@ CoarseGate<T>::CoarseGate(const AttentionShape& shape, double scale, const Token
 template <class T>
 Tensor CoarseGate<T>::means(std::int64_t heads, std::int64_t dim) const {
   return Tensor(dtype_of<C>, {shape_.batch, heads, tiles_.tiles(), dim});
+}
+
+template <class T>
+Tensor CoarseGate<T>::pooled(AttentionView<const T> x, std::int64_t heads, std::int64_t dim,
+                             const Tensor& known) const {
+  if (known && known.dtype() == dtype_of<C>) return known;
+  const Tensor all = means(heads, dim);
+  pool_tiles<T, C>(x, shape_.batch, heads, dim, tiles_, nullptr, elements<C>(all));
+  return all;
 }
 
 template <class T>

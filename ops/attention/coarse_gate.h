@@ -7,6 +7,7 @@
 // Each tile counts once, whatever its size. Means, scores and c are held in Compute<T>. Thread rule and determinism as
 // in kernel.h. Source: Zhang et al. 2025, arXiv:2505.13389, section 3.1.
 #include "ops/attention/block_sparse.h"
+#include "ops/attention/selection.h"
 #include "runtime/tensor/tensor.h"
 
 namespace tessera {
@@ -15,8 +16,9 @@ template <class T>
 class CoarseGate {
  public:
   using C = Compute<T>;
-  CoarseGate(const AttentionShape& shape, double scale, const TokenTiles& tiles, AttentionView<const T> q,
-             AttentionView<const T> k, AttentionView<const T> v);
+  // Takes the means that the selection was made from, where it has them in C.
+  CoarseGate(const AttentionShape& shape, double scale, const TokenTiles& tiles, const Selection& selection,
+             AttentionView<const T> q, AttentionView<const T> k, AttentionView<const T> v);
 
   GatedRows<T> gated(AttentionView<const T> gate) const { return {gate, static_cast<const C*>(y_.raw())}; }
 
@@ -30,6 +32,7 @@ class CoarseGate {
   template <class F>
   void for_each_tile(F f) const;  // f(batch, head, tile, row of means)
   Tensor means(std::int64_t heads, std::int64_t dim) const;
+  Tensor pooled(AttentionView<const T> x, std::int64_t heads, std::int64_t dim, const Tensor& known) const;
 
   const AttentionShape shape_, tile_shape_;  // of tokens, of tiles
   const double scale_;

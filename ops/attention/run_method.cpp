@@ -31,7 +31,7 @@ void forward(const PlannedMethod& p, const MethodTensors& t, const Selection* se
     return attention_forward<T>(p.call.shape, as<T>(t.q), as<T>(t.k), as<T>(t.v), {}, p.call.scale, 0, as<T>(t.y), lse);
   const auto fine = fine_stage<T>(p, t, *selection);
   if (!t.gate.data) return block_sparse_forward<T>(fine, as<T>(t.y), lse);
-  const CoarseGate<T> coarse(p.call.shape, p.call.scale, *p.tiles, as<T>(t.q), as<T>(t.k), as<T>(t.v));
+  const CoarseGate<T> coarse(p.call.shape, p.call.scale, *p.tiles, *selection, as<T>(t.q), as<T>(t.k), as<T>(t.v));
   block_sparse_forward<T>(fine, as<T>(t.y), lse, coarse.gated(as<T>(t.gate)));
 }
 
@@ -49,7 +49,7 @@ void backward(const PlannedMethod& p, const MethodTensors& t, const Selection* s
   const auto fine = fine_stage<T>(p, t, *selection);
   if (!t.gate.data) return block_sparse_backward<T>(fine, y, lse, as<T>(t.dy), dlse, gradients);
 
-  CoarseGate<T> coarse(s, p.call.scale, *p.tiles, as<T>(t.q), as<T>(t.k), as<T>(t.v));
+  CoarseGate<T> coarse(s, p.call.scale, *p.tiles, *selection, as<T>(t.q), as<T>(t.k), as<T>(t.v));
   std::vector<C> shifted(static_cast<std::size_t>(s.batch * s.q_heads * s.q_len));
   if (dlse) std::copy_n(dlse, shifted.size(), shifted.data());
   coarse.backward_of_gate(as<T>(t.gate), as<T>(t.dy), shifted.data(), as<T>(t.dgate));

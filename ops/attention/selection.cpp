@@ -120,10 +120,10 @@ Selection select(const PlannedMethod& planned, AttentionView<const T> q, Attenti
   Selection selection;
   if (planned.method.keep) selection.source = kept_queries(planned, q);
   if (all_computed(selection.source, s.q_len)) selection.source.clear();
-  const Tensor q_means(DType::f32, {s.batch, s.q_heads, tiles.tiles(), s.qk_dim});
-  const Tensor k_means(DType::f32, {s.batch, s.kv_heads, tiles.tiles(), s.qk_dim});
-  auto* const qm = static_cast<float*>(q_means.raw());
-  auto* const km = static_cast<float*>(k_means.raw());
+  selection.q_means = Tensor(DType::f32, {s.batch, s.q_heads, tiles.tiles(), s.qk_dim});
+  selection.k_means = Tensor(DType::f32, {s.batch, s.kv_heads, tiles.tiles(), s.qk_dim});
+  auto* const qm = static_cast<float*>(selection.q_means.raw());
+  auto* const km = static_cast<float*>(selection.k_means.raw());
   pool_tiles<T, float>(q, s.batch, s.q_heads, s.qk_dim, tiles, selection.sources(), qm);
   pool_tiles<T, float>(k, s.batch, s.kv_heads, s.qk_dim, tiles, nullptr, km);
   selection.lists = selected_tiles(planned, qm, km);

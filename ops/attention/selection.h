@@ -2,12 +2,14 @@
 // The choices of a selector in one call: which queries are computed, and which key tiles each query tile attends to.
 // Always made in f32 from the operands, whatever their type. Not differentiated.
 #include "ops/attention/planned_method.h"
+#include "runtime/tensor/tensor.h"
 
 namespace tessera {
 
 struct Selection {
   BlockLists lists;
   std::vector<std::int32_t> source;  // as BlockSparse::source; empty: every query is computed
+  Tensor q_means, k_means;           // of the tiles, f32 [B][heads][tiles][qk_dim]; none where the choice was read
   const std::int32_t* sources() const { return source.empty() ? nullptr : source.data(); }
 };
 
