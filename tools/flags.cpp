@@ -164,6 +164,7 @@ void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
   for (const auto& f : formats) names += (names.empty() ? "" : "|") + f;
   app.add_option("--format", format_name, "How to print; table if not given")
       ->type_name(names)
+      ->each([](const std::string&) { want_results(); })
       ->check([formats](const std::string& text) {
         const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
         return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
@@ -173,7 +174,7 @@ void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
 
 void add_quiet(CLI::App& app) {
   app.add_flag_callback(
-      "--quiet", [] { set_quiet(true); }, "Print nothing but errors; files are written as ever");
+      "--quiet", [] { set_quiet(true); }, "Print nothing but errors, and results where --format asks for them");
 }
 
 std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag) {

@@ -199,7 +199,7 @@ int doctor(const std::vector<std::string>& libraries, Format format) {
   for (const Found& f : all) {
     sound = sound && f.problems.empty();
     text += lines_of(f);
-    if (quiet() && !f.problems.empty()) print_failure(lines_of(f));
+    if (!prints_results() && !f.problems.empty()) print_failure(lines_of(f));
     plugins.push_back({{"path", f.path},
                        {"name", f.plugin ? Json(f.plugin->name) : Json(nullptr)},
                        {"ok", f.problems.empty()},

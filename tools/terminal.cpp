@@ -9,20 +9,20 @@ namespace tessera {
 namespace {
 
 int output_error = 0;
-bool is_quiet = false;
+bool is_quiet = false, results_wanted = false;
 
 }  // namespace
 
 void print(const std::string& text) {
-  if (is_quiet) return;
+  if (!prints_results()) return;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && output_error == 0) output_error = errno;
 }
 
 void print_failure(const std::string& text) {
-  if (is_quiet)
-    std::fputs(text.c_str(), stderr);
-  else
+  if (prints_results())
     print(text);
+  else
+    std::fputs(text.c_str(), stderr);
 }
 
 void remark(const std::string& line) {
@@ -39,6 +39,8 @@ void set_quiet(bool quiet) {
   set_log_level(quiet ? LogLevel::silent : LogLevel::warning);
 }
 
+void want_results() { results_wanted = true; }
 bool quiet() { return is_quiet; }
+bool prints_results() { return !is_quiet || results_wanted; }
 
 }  // namespace tessera

@@ -98,7 +98,7 @@ void verify_folder(const std::string& folder, const VerifyFlags& f, std::vector<
 }
 
 void print_lines(const std::vector<Line>& lines, const ReportFlags& report) {
-  if (report.format() == Format::json && !quiet()) {
+  if (report.format() == Format::json) {
     Json list = Json::array();
     for (const auto& l : lines)
       list.push_back({{"folder", l.folder},
@@ -113,13 +113,11 @@ void print_lines(const std::vector<Line>& lines, const ReportFlags& report) {
   }
   Table table{{"folder", "data set", "output", "type", "shape", "max abs", "max rel", "verdict"}, {}};
   for (const auto& l : lines)
-    if (!quiet() || !l.comparison.ok())
+    if (prints_results() || !l.comparison.ok())
       table.rows.push_back({l.folder, l.set, l.output, concat(l.actual.dtype()), concat(l.actual.shape()),
                             fmt::format("{:.1e}", l.comparison.max_abs), fmt::format("{:.1e}", l.comparison.max_rel),
                             l.comparison.ok() ? "ok" : l.comparison.problem});
-  if (table.rows.empty()) return;
-  const std::string text = render(table, report.format());
-  quiet() ? print_failure(text) : print(text);
+  if (!table.rows.empty()) print_failure(render(table, report.format()));
 }
 
 // Every output of every data set, as DATA_SET/OUTPUT (with several folders FOLDER/DATA_SET/OUTPUT).

@@ -1,4 +1,4 @@
-// --quiet: nothing but errors, of every subcommand.
+// --quiet: nothing but errors, of every subcommand, and results where --format asks for them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,13 +35,12 @@ TEST(Quiet, silences_every_subcommand) {
       {"run", fixed, "--input", "image=random:normal", "--profile"},
       {"grad", fixed, "--loss", "logits", "--wrt", "image", "--input", "image=zeros", "--dout", "random:normal"},
       {"inspect", fixed},
-      {"inspect", fixed, "--format", "json"},
       {"inspect", "--passes"},
       {"inspect", fixed, "--why", "fuse_gelu"},
       {"inspect", model, "--set", "batch=2", "--sites", "--after", "sites", "--save-model", saved},
       {"explain", model, "--set", "batch=2", "--policy", policy, "--lock", lock},
       {"compare", model, "--set", "batch=2", "--policy", policy, "--repeat", "1", "--plot", plot},
-      {"bench", fixed, fixed, "--repeat", "1", "--warmup", "0", "--format", "json"},
+      {"bench", fixed, fixed, "--repeat", "1", "--warmup", "0"},
       {"ops"},
       {"ops", "Relu"},
       {"ops", "Relu", "--check"},
@@ -57,6 +56,13 @@ TEST(Quiet, silences_every_subcommand) {
   }
   for (const auto& written : {saved, lock, plot, generated + "/model.onnx"})
     EXPECT_TRUE(std::filesystem::exists(written)) << written;
+}
+
+TEST(Quiet, leaves_a_result_whose_format_is_asked_for) {
+  const Ran r = tessera_cli({"bench", fixed, "--repeat", "1", "--warmup", "0", "--quiet", "--format", "json"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(r.err, "");  // no remark on random inputs
+  EXPECT_THAT(r.out, testing::StartsWith("{"));
 }
 
 TEST(Quiet, lets_errors_through) {
