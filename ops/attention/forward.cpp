@@ -15,7 +15,8 @@ namespace {
 constexpr std::int64_t kEnoughTasks = 32;
 constexpr std::int64_t kLeastChunk = 512;
 // Calls with more tasks than this take more queries in each: K and V of long sequences come from far away every time.
-constexpr std::int64_t kManyTasks = 128;
+// Enough are left to keep dozens of cores evenly busy.
+constexpr std::int64_t kManyTasks = 256;
 
 template <class T>
 struct Forward {
