@@ -41,14 +41,9 @@ struct Forward {
     tiles = tile_rows > 0 ? (p.set_rows() + tile_rows - 1) / tile_rows : 0;
     tasks = sets * tiles;
     const bool alike = p.mask.keep == nullptr || p.mask.keep_strides[1] == 0;  // all heads, in which keys are valid
-    together = few && alike && side_by_side(p.k) && side_by_side(p.v) ? std::max<std::int64_t>(1, p.row_sets()) : 1;
+    const bool in_order = p.k.side_by_side(p.shape.kv_heads) && p.v.side_by_side(p.shape.kv_heads);
+    together = few && alike && in_order ? std::max<std::int64_t>(1, p.row_sets()) : 1;
     split_keys(few ? kGroupKeys : kTileKeys);
-  }
-
-  // Whether the rows of all heads of a token lie in order, so that memory is read in the order of its addresses when
-  // all heads are served at once.
-  bool side_by_side(const AttentionView<const T>& x) const {
-    return x.head_stride > 0 && x.head_stride * problem.shape.kv_heads <= x.row_stride;
   }
 
   // Chunks are multiples of `tile` keys.

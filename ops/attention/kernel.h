@@ -32,6 +32,9 @@ struct AttentionView {
   T* row(std::int64_t batch, std::int64_t head, std::int64_t i) const {
     return data + batch * batch_stride + head * head_stride + i * row_stride;
   }
+  // Whether the rows of all heads of a token lie in order: serving them together reads memory in the order of
+  // addresses.
+  bool side_by_side(std::int64_t heads) const { return head_stride > 0 && head_stride * heads <= row_stride; }
 };
 
 // q [batch, q_heads, q_len, qk_dim], k [batch, kv_heads, kv_len, qk_dim], v [batch, kv_heads, kv_len, v_dim],

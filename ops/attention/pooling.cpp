@@ -15,7 +15,7 @@ constexpr std::int32_t kPlacesAhead = 2;  // see prefetch_row
 // taken together: rows are then read as they lie.
 template <class T, class F>
 void for_each_tile(AttentionView<T> x, std::int64_t batch, std::int64_t heads, const TokenTiles& tiles, F&& f) {
-  const std::int64_t n = tiles.tiles(), together = x.head_stride < x.row_stride ? heads : 1;
+  const std::int64_t n = tiles.tiles(), together = x.side_by_side(heads) ? heads : 1;
   const std::int64_t parts = together > 0 ? heads / together : 0;
   run_parallel(batch * parts * n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
