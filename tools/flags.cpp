@@ -173,8 +173,7 @@ void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
 }
 
 void add_quiet(CLI::App& app) {
-  app.add_flag_callback(
-      "--quiet", [] { set_quiet(true); }, "Print nothing but errors, and results where --format asks for them");
+  app.add_flag_callback("--quiet", want_quiet, "Print nothing but errors, and results where --format asks for them");
 }
 
 std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag) {

@@ -34,9 +34,9 @@ int flush_output() {
   return output_error;
 }
 
-void set_quiet(bool quiet) {
-  is_quiet = quiet;
-  set_log_level(quiet ? LogLevel::silent : LogLevel::warning);
+void want_quiet() {
+  is_quiet = true;
+  set_log_level(LogLevel::silent);
 }
 
 void want_results() { results_wanted = true; }

@@ -10,7 +10,7 @@ void print_failure(const std::string& text);  // a result that is an error: wher
 void remark(const std::string& line);         // "tessera: LINE"
 int flush_output();                           // 0, or errno of the first write to stdout that failed
 
-void set_quiet(bool quiet);
+void want_quiet();
 void want_results();  // --quiet leaves them
 bool quiet();
 bool prints_results();
