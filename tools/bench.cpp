@@ -67,6 +67,19 @@ std::vector<Entry> entries_of(const BenchFlags& f) {
   return entries;
 }
 
+// Each policy that is measured, by its name on the command line, read once for all the models it is measured with.
+using Policies = std::map<std::string, std::shared_ptr<const Policy>>;
+
+Policies read_policies(const BenchFlags& f) {
+  Policies policies = {{no_policy, nullptr}};
+  for (const auto& path : f.policies)
+    if (const auto [at, first] = policies.try_emplace(path); first) {
+      at->second = open_policy(path);
+      f.at.remark_on(at->second.get());
+    }
+  return policies;
+}
+
 class FlopSum final : public Observer {
  public:
   void step(const StepEvent& event) override {
@@ -80,11 +93,10 @@ class FlopSum final : public Observer {
 };
 
 // Runs in the worker: opens the model, then measures a run each time it is asked. The first run counts the FLOPs.
-Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry) {
+Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry, const Policies& policies) {
   SessionOptions options = f.session.options();
   options.threads = entry.threads;
-  if (entry.policy != no_policy) options.policy = entry.policy;
-  auto session = std::make_shared<Session>(Session::open(entry.model, options));
+  auto session = std::make_shared<Session>(Session::open(entry.model, policies.at(entry.policy), options));
   auto inputs = std::make_shared<NamedTensors>(make_inputs(f.inputs, session->graph(), Missing::random));
   auto counted = std::make_shared<bool>(false);
   return [session, inputs, counted, &f] {
@@ -101,9 +113,9 @@ Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry) {
   };
 }
 
-void measure(const BenchFlags& f, std::vector<Entry>& entries) {
+void measure(const BenchFlags& f, const Policies& policies, std::vector<Entry>& entries) {
   std::vector<Worker> workers;
-  for (const auto& e : entries) workers.emplace_back([&f, &e] { return open_for_measuring(f, e); });
+  for (const auto& e : entries) workers.emplace_back([&] { return open_for_measuring(f, e, policies); });
   const auto run = [&](std::size_t i) {
     try {
       return workers[i].run();
@@ -197,9 +209,7 @@ int bench(const BenchFlags& f) {
     check(r.quantity != "ratio" || entries.size() > 1,
           "--require ratio: there is nothing to compare; give two models, two policies or --threads 1,2");
   f.at.position();  // refuses a bad one before anything is measured
-  for (const auto& path : f.policies)
-    if (path != no_policy) f.at.remark_on(open_policy(path).get());
-  measure(f, entries);
+  measure(f, read_policies(f), entries);
   const Json report = report_json(f, entries);
   if (!f.inputs.given()) remark("no inputs given, measured with random ones");
   print(f.report.format() == Format::json ? text_of(report, 2) + "\n" : report_text(report, entries, f));

@@ -222,10 +222,9 @@ void print_json(const RunFlags& f, const Session& session, const Outcome& done, 
 
 int run(const RunFlags& f) {
   loop_of(f);
-  SessionOptions options = f.session.options();
-  options.policy = f.policy.policy;
-  if (f.steps == 0) f.policy.remark_on(open_policy(f.policy.policy).get());
-  Session session = Session::open(f.model, options);
+  const auto policy = open_policy(f.policy.policy);
+  if (f.steps == 0) f.policy.remark_on(policy.get());
+  Session session = Session::open(f.model, policy, f.session.options());
   f.outputs.check_against(session.outputs());
   Watch watch(f);
   Collection collection(f.collect, session.outputs());

@@ -79,14 +79,14 @@ void verify_set(Session& session, const std::string& folder, const std::string& 
   }
 }
 
-void verify_folder(const std::string& folder, const VerifyFlags& f, std::vector<Line>& lines) {
+void verify_folder(const std::string& folder, const std::shared_ptr<const Policy>& policy, const VerifyFlags& f,
+                   std::vector<Line>& lines) {
   try {
     const auto sets = data_sets(folder);
     check(!sets.empty(), "there is no test_data_set_0");
     const std::string text = folder + "/model.textproto";
-    SessionOptions options = f.session.options();
-    options.policy = f.policy.policy;
-    Session session = Session::open(std::filesystem::exists(text) ? text : folder + "/model.onnx", options);
+    const std::string model = std::filesystem::exists(text) ? text : folder + "/model.onnx";
+    Session session = Session::open(model, policy, f.session.options());
     for (const auto& set : sets) try {
         verify_set(session, folder, set, f, lines);
       } catch (Error& e) {
@@ -128,14 +128,15 @@ void save_lines(const std::vector<Line>& lines, const VerifyFlags& f) {
 }
 
 int verify_all(const VerifyFlags& f) {
-  f.policy.remark_on(open_policy(f.policy.policy).get());
+  const auto policy = open_policy(f.policy.policy);
+  f.policy.remark_on(policy.get());
   std::vector<Line> lines;
   int code = 0;
   Progress progress("folders", static_cast<std::int64_t>(f.folders.size()));
   for (std::size_t i = 0; i < f.folders.size(); ++i) {
     const std::size_t before = lines.size();
     try {
-      verify_folder(f.folders[i], f, lines);
+      verify_folder(f.folders[i], policy, f, lines);
     } catch (const Error& e) {
       const int failed = report(e);
       if (code == 0) code = failed;

@@ -56,6 +56,8 @@ class Session {
   // Opens a model file. Weights are mapped, not read; no plan is made before the first run. A policy's rules are
   // checked as far as they can be without shapes; the rest when a plan is made.
   static Session open(const std::string& path, SessionOptions options = {});
+  // With a policy that has been read, null for none, instead of the file in `options`.
+  static Session open(const std::string& path, std::shared_ptr<const Policy> policy, SessionOptions options);
   Session(Graph graph, SessionOptions options);
   Session(Graph graph, std::shared_ptr<const Policy> policy, SessionOptions options);
   Session(Session&&) noexcept;
