@@ -7,6 +7,7 @@ Rules (DESIGN: layers only look down; each library stays inside its fence; small
   sizes    files <= 400 lines, functions <= 80 lines
   types    a type's full name is defined in one file: two of one name in a program are undefined behaviour, and no linker
            tells
+  quotes   the code below "`PATH`, whole:" in a README is that file
   words    no macros, no conditional compilation, no vague names, no to-dos, headers open with a comment
 """
 import re
@@ -93,6 +94,13 @@ def defined_types(text):
             yield "::".join([*scope, named.group(1)]), number
 
 
+def check_quotes(path, text, fault):
+    for quote in re.finditer(r"^`([^`]+)`, whole:\n\n```\w+\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        quoted = (ROOT / path).parent / quote.group(1)
+        if not quoted.exists() or quoted.read_text() != quote.group(2):
+            fault(path, text[:quote.start()].count("\n") + 1, f"the code below is not {quote.group(1)} as it stands")
+
+
 def check_words(path, text, fault):
     lines = text.splitlines()
     if VAGUE.search(Path(path).stem):
@@ -111,19 +119,21 @@ def check_words(path, text, fault):
             fault(path, 1, "a header opens with #pragma once and a comment that says what it is")
 
 
+def tracked(*patterns):
+    found = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for path in found.stdout.split() if (ROOT / path).exists()]
+
+
 def main():
     faults = []
-    files = subprocess.run(["git", "ls-files", "*.h", "*.hpp", "*.cpp", "*.c"], cwd=ROOT, capture_output=True, text=True,
-                           check=True).stdout.split()
+    fault = lambda p, n, m: faults.append(f"{p}:{n}: {m}")
+    files = tracked("*.h", "*.hpp", "*.cpp", "*.c")
     total = 0
     home = {}  # type -> the file that defines it
     for path in files:
-        if not (ROOT / path).exists():
-            continue
         text = (ROOT / path).read_text()
         lines = text.splitlines()
         total += len(lines)
-        fault = lambda p, n, m: faults.append(f"{p}:{n}: {m}")
         if len(lines) > MAX_LINES:
             fault(path, len(lines), f"{len(lines)} lines; at most {MAX_LINES}")
         check_includes(path, text, fault)
@@ -132,9 +142,11 @@ def main():
             if home.setdefault(name, path) != path:
                 fault(path, number, f"{name} is defined in {home[name]} as well; give one of them another name")
         check_words(path, text, fault)
+    for path in tracked("*.md"):
+        check_quotes(path, (ROOT / path).read_text(), fault)
     for line in faults:
         print(line)
-    sizes = sorted(len((ROOT / p).read_text().splitlines()) for p in files if (ROOT / p).exists())
+    sizes = sorted(len((ROOT / p).read_text().splitlines()) for p in files)
     print(f"checked {len(files)} files, {total} lines, median {sizes[len(sizes) // 2]}, longest {sizes[-1]}: "
           f"{len(faults)} faults")
     return 1 if faults else 0
