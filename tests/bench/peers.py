@@ -14,6 +14,7 @@ Needs a release build with TESSERA_BENCH, and Node.js with npm for the other sid
 Exit: 0 measured; 1 outputs differ or a side failed; 2 usage, or nothing is built.
 """
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -25,6 +26,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from finished_rows import FinishedRows, NotOurs
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -70,6 +73,10 @@ class Failed(Exception):
     pass
 
 
+def say(sentence):
+    print(f"peers.py: {sentence}", file=sys.stderr)
+
+
 class Side:
     """One contestant: a process that answers commands; stopped while it has none."""
 
@@ -110,8 +117,7 @@ class Lab:
     def tool(self, name):
         path = self.build / name
         if not path.exists():
-            print(f"peers.py: {path} is not there; build: cmake --preset release && cmake --build --preset release",
-                  file=sys.stderr)
+            say(f"{path} is not there; build: cmake --preset release && cmake --build --preset release")
             sys.exit(2)
         return path
 
@@ -133,6 +139,24 @@ class Lab:
             if done.returncode != 0:
                 return "npm install onnxruntime-node failed: " + (done.stderr.strip().splitlines() or ["?"])[0]
         return None
+
+    def versions(self):
+        """What times depend on: a digest of all that our side consists of, and the version of the other."""
+        digest = hashlib.sha256()
+        for path in [self.tool("tessera_bench_contestant"), self.tool("tessera_bench_models"),
+                     *sorted(self.build.glob("plugins/*.so")), *sorted(HERE.glob("policies/*.yaml"))]:
+            digest.update(path.read_bytes())
+        package = self.peer / "node_modules/onnxruntime-node/package.json"
+        peer = None if self.peer_missing else json.loads(package.read_text())["version"]
+        return {"build": digest.hexdigest()[:12], "peer": peer}
+
+    def peak(self, threads):
+        """GFLOP/s of the machine now."""
+        command = [self.tool("tessera_bench_peak"), str(threads)]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    def measure(self, name, threads, turns):
+        return (measure_load if name == "load" else measure_runs)(self, name, ROWS[name], threads, turns)
 
     def sides(self, row, threads):
         """Starters of ours and, where it is there, theirs."""
@@ -270,9 +294,23 @@ def render(results, peak, form):
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines)
 
 
-def read_finished(path):
-    """Results of an earlier call, a line each."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+def measure_rows(rows, versions, finished, measure):
+    """Results of all rows, (name, threads, turns), those that are finished as they were; and whether one failed."""
+    results, failed = [], False
+    for name, threads, turns in rows:
+        measured_with = {**versions, "turns": turns}
+        row = finished.results(name, threads, measured_with)
+        if row is None:
+            say(f"{name}, {threads} thread{'s' * (threads > 1)}")
+            try:
+                row = measure(name, threads, turns)
+            except Failed as error:
+                say(f"{name}: {error}")
+                failed = True
+                continue
+            finished.add(name, threads, measured_with, row)
+        results += [{"name": name, "turns": turns, **r} for r in row]
+    return results, failed
 
 
 def main():
@@ -284,7 +322,7 @@ def main():
     parser.add_argument("--format", choices=("table", "md", "json"), default="table")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build folder; models are kept there")
     parser.add_argument("--resume", type=Path, metavar="FILE",
-                        help="keep finished rows there, and begin with those it has")
+                        help="keep finished rows there, and take from there those of this build, peer and turns")
     arguments = parser.parse_args()
     names = arguments.rows.split(",")
     if unknown := [n for n in names if n not in ROWS]:
@@ -294,31 +332,20 @@ def main():
         parser.error("--threads and --runs take positive numbers")
     lab = Lab(arguments.build.resolve())
     if lab.peer_missing:
-        print(f"peers.py: {lab.peer_missing}; Tessera is measured alone", file=sys.stderr)
-    peak_of = lambda t: float(subprocess.run([lab.tool("tessera_bench_peak"), str(t)], capture_output=True, text=True,
-                                             check=True).stdout)
-    peak = {t: peak_of(t) for t in threads}
-    results, failed = read_finished(arguments.resume), False
-    finished = {(r["name"], r["threads"]) for r in results}
-    for name in names:
-        for t in threads:
-            if (name, t) in finished:
-                continue
-            print(f"peers.py: {name}, {t} thread{'s' * (t > 1)}", file=sys.stderr)
-            measure = measure_load if name == "load" else measure_runs
-            try:
-                measured = measure(lab, name, ROWS[name], t, arguments.runs or ROWS[name].turns)
-                results += [{"name": name, **r} for r in measured]
-                if arguments.resume:
-                    with arguments.resume.open("a") as file:
-                        file.writelines(json.dumps(r) + "\n" for r in results[-len(measured):])
-            except Failed as error:
-                print(f"peers.py: {name}: {error}", file=sys.stderr)
-                failed = True
-    peak = {t: max(p, peak_of(t)) for t, p in peak.items()}
+        say(f"{lab.peer_missing}; Tessera is measured alone")
+    try:
+        finished = FinishedRows(arguments.resume, say)
+    except (NotOurs, OSError) as error:
+        parser.error(f"--resume: {error}")
+    peak = {t: lab.peak(t) for t in threads}
+    rows = [(name, t, arguments.runs or ROWS[name].turns) for name in names for t in threads]
+    versions = lab.versions()
+    results, failed = measure_rows(rows, versions, finished, lab.measure)
+    peak = {t: max(p, lab.peak(t)) for t, p in peak.items()}
     load = os.getloadavg()[0]
     if arguments.format == "json":
-        print(json.dumps({"schema": 1, "peak_gflops": peak, "load_average": load, "results": results}, indent=2))
+        print(json.dumps({"schema": 1, **versions, "peak_gflops": peak, "load_average": load, "results": results},
+                         indent=2))
     else:
         print(render(results, peak, arguments.format))
         print(f"\nf32 peak: " + ", ".join(f"{p:.0f} GFLOP/s on {t} thread{'s' * (t > 1)}" for t, p in peak.items()) +
