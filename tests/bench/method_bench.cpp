@@ -101,16 +101,19 @@ BENCHMARK(vsa)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
+// Half of the queries: a density of 0.05, and of 0.1.
 void bsa(benchmark::State& state) {
   method(state, {.plugin = "bsa",
-                 .parameters = {{"keep_queries", 0.5f}, {"kv_keep", 0.1f}, {"kv_rule", std::string("topk")}},
+                 .parameters = {{"keep_queries", 0.5f},
+                                {"kv_keep", static_cast<float>(state.range(1)) / 100},
+                                {"kv_rule", std::string("topk")}},
                  .grid = {8, 32, 32},
                  .threads = static_cast<int>(state.range(0)),
-                 .backward = state.range(1) != 0});
+                 .backward = state.range(2) != 0});
 }
 BENCHMARK(bsa)
-    ->ArgNames({"threads", "backward"})
-    ->ArgsProduct({{1, 2}, {0, 1}})
+    ->ArgNames({"threads", "kv_percent", "backward"})
+    ->ArgsProduct({{1, 2}, {10, 20}, {0, 1}})
     ->Iterations(3)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
