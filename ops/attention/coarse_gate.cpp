@@ -53,7 +53,7 @@ Tensor CoarseGate<T>::pooled(AttentionView<const T> x, std::int64_t heads, std::
                              const Tensor& known) const {
   if (known && known.dtype() == dtype_of<C>) return known;
   const Tensor all = means(heads, dim);
-  pool_tiles<T, C>(x, shape_.batch, heads, dim, tiles_, nullptr, elements<C>(all));
+  pool_tiles<T, C>(x, shape_.batch, heads, dim, tiles_, elements<C>(all));
   return all;
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/attention/block_sparse_rows.h"
+#include "ops/attention/panel.h"
 #include "runtime/op/parallel.h"
 
 namespace tessera {
@@ -39,7 +39,7 @@ void combine(To* to, const From* from, std::int64_t dim, F&& f) {
 
 template <class T, class C>
 void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads, std::int64_t dim,
-                const TokenTiles& tiles, const std::int32_t* source, C* means) {
+                const TokenTiles& tiles, C* means) {
   for_each_tile(x, batch, heads, tiles, [&](std::int64_t b, std::int64_t begin, std::int64_t end, std::int64_t tile) {
     const auto mean = [&](std::int64_t h) { return means + ((b * heads + h) * tiles.tiles() + tile) * dim; };
     for (std::int64_t h = begin; h < end; ++h) std::fill_n(mean(h), dim, C(0));
@@ -47,15 +47,12 @@ void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads
       const std::int32_t soon = std::min(place + kPlacesAhead, tiles.first[tile + 1] - 1);
       for (std::int64_t h = begin; h < end; ++h) {
         attention::prefetch_row(x.row(b, h, tiles.order[soon]), dim);
-        if (source != nullptr && source[(b * heads + h) * tiles.tokens() + place] != place) continue;
         combine<C>(mean(h), x.row(b, h, tiles.order[place]), dim, [](auto sum, auto value) { return sum + value; });
       }
     }
-    for (std::int64_t h = begin; h < end; ++h) {
-      const std::int64_t count = attention::computed_tokens(tiles, source, b * heads + h, tile);
-      const C inverse = count > 0 ? C(1) / static_cast<C>(count) : C(0);
-      for (std::int64_t c = 0; c < dim; ++c) mean(h)[c] *= inverse;
-    }
+    const C share = C(1) / static_cast<C>(tiles.size(tile));
+    for (std::int64_t h = begin; h < end; ++h)
+      for (std::int64_t c = 0; c < dim; ++c) mean(h)[c] *= share;
   });
 }
 
@@ -73,15 +70,14 @@ void add_pooled_gradient(const Compute<T>* dmeans, std::int64_t batch, std::int6
 }
 
 template void pool_tiles(AttentionView<const float>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
-                         const std::int32_t*, float*);
+                         float*);
 template void pool_tiles(AttentionView<const double>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
-                         const std::int32_t*, double*);
+                         double*);
 template void pool_tiles(AttentionView<const double>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
-                         const std::int32_t*, float*);
-template void pool_tiles(AttentionView<const f16>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
-                         const std::int32_t*, float*);
+                         float*);
+template void pool_tiles(AttentionView<const f16>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&, float*);
 template void pool_tiles(AttentionView<const bf16>, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
-                         const std::int32_t*, float*);
+                         float*);
 template void add_pooled_gradient(const float*, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,
                                   AttentionView<float>);
 template void add_pooled_gradient(const double*, std::int64_t, std::int64_t, std::int64_t, const TokenTiles&,

@@ -6,13 +6,12 @@
 namespace tessera {
 
 // means[b][h][tile][c] = sum over the tokens u of the tile of x[b][h][u][c] / size(tile), contiguous, summed in C, with
-// C = float or Compute<T>. `source` (null, or as in block_sparse.h, [batch][heads][tokens]): only tokens that are their
-// own source count.
+// C = float or Compute<T>.
 template <class T, class C>
 void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads, std::int64_t dim,
-                const TokenTiles& tiles, const std::int32_t* source, C* means);
+                const TokenTiles& tiles, C* means);
 
-// dx[b][h][u] += dmeans[b][h][tile(u)] / size(tile(u)): the gradient of pool_tiles over all tokens.
+// dx[b][h][u] += dmeans[b][h][tile(u)] / size(tile(u)): the gradient of pool_tiles.
 template <class T>
 void add_pooled_gradient(const Compute<T>* dmeans, std::int64_t batch, std::int64_t heads, std::int64_t dim,
                          const TokenTiles& tiles, AttentionView<T> dx);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/attention/panel.h"
 #include "ops/attention/pooling.h"
 #include "ops/linalg.h"
 #include "runtime/op/parallel.h"
@@ -11,6 +12,7 @@ namespace tessera {
 namespace {
 
 constexpr std::int64_t kRowsAtOnce = 32;  // query tiles whose scores are held together
+constexpr std::size_t kTokensAhead = 8;   // see prefetch_row
 
 // A place in the tile for each of its tokens: itself, another that is itself, or -1.
 void check_sources(std::span<const std::int32_t> source, Code code) {
@@ -30,9 +32,23 @@ void sort_and_check(std::vector<std::int32_t>& list, std::int64_t tiles, std::in
   }
 }
 
-// Asks `keep` for every tile. Local places become places of the tiled order.
+// Of those of the rows, [tokens][dim], that are their own source; zeros when there are none.
+void mean_of_kept(const float* rows, std::span<const std::int32_t> source, std::int64_t dim, float* mean) {
+  std::fill_n(mean, dim, 0.0f);
+  std::int64_t kept = 0;
+  for (std::size_t t = 0; t < source.size(); ++t, rows += dim) {
+    if (source[t] != static_cast<std::int32_t>(t)) continue;
+    ++kept;
+    for (std::int64_t c = 0; c < dim; ++c) mean[c] += rows[c];
+  }
+  const float inverse = 1 / static_cast<float>(std::max<std::int64_t>(kept, 1));
+  for (std::int64_t c = 0; c < dim; ++c) mean[c] *= inverse;
+}
+
+// Asks `keep` for every tile, and takes the mean of the kept queries while they are at hand. Local places become places
+// of the tiled order.
 template <class T>
-std::vector<std::int32_t> kept_queries(const PlannedMethod& planned, AttentionView<const T> q) {
+std::vector<std::int32_t> kept_queries(const PlannedMethod& planned, AttentionView<const T> q, float* means) {
   const auto& s = planned.call.shape;
   const TokenTiles& tiles = *planned.tiles;
   const std::int64_t count = tiles.tiles();
@@ -40,18 +56,22 @@ std::vector<std::int32_t> kept_queries(const PlannedMethod& planned, AttentionVi
   run_parallel(s.batch * s.q_heads * count, 8, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> rows(planned.largest_tile() * s.qk_dim);
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t tile = i % count, head = i / count % s.q_heads, batch = i / count / s.q_heads;
-      float* to = rows.data();
-      for (const auto token : tiles.tokens_of(tile)) {
-        const T* from = q.row(batch, head, token);
-        to = std::transform(from, from + s.qk_dim, to, [](T x) { return static_cast<float>(x); });
+      const std::int64_t head = i % s.q_heads, tile = i / s.q_heads % count, batch = i / s.q_heads / count;
+      const std::int64_t row = (batch * s.q_heads + head) * count + tile;
+      const auto tokens = tiles.tokens_of(tile);
+      for (std::size_t t = 0; t < tokens.size(); ++t) {
+        attention::prefetch_row(q.row(batch, head, tokens[std::min(t + kTokensAhead, tokens.size() - 1)]), s.qk_dim);
+        const T* from = q.row(batch, head, tokens[t]);
+        std::transform(from, from + s.qk_dim, rows.data() + static_cast<std::int64_t>(t) * s.qk_dim,
+                       [](T x) { return static_cast<float>(x); });
       }
       const std::span<std::int32_t> source(
-          all.data() + i / count * s.q_len + tiles.first[static_cast<std::size_t>(tile)],
+          all.data() + row / count * s.q_len + tiles.first[static_cast<std::size_t>(tile)],
           static_cast<std::size_t>(tiles.size(tile)));
       const auto extents = tiles.extents(tile);
       planned.method.keep(planned.method, planned.call, {batch, head, tile, extents, rows.data(), source});
       check_sources(source, Code::plugin);
+      mean_of_kept(rows.data(), source, s.qk_dim, means + row * s.qk_dim);
       for (auto& place : source)
         if (place >= 0) place += tiles.first[static_cast<std::size_t>(tile)];
     }
@@ -118,14 +138,16 @@ Selection select(const PlannedMethod& planned, AttentionView<const T> q, Attenti
   const auto& s = planned.call.shape;
   const TokenTiles& tiles = *planned.tiles;
   Selection selection;
-  if (planned.method.keep) selection.source = kept_queries(planned, q);
-  if (all_computed(selection.source, s.q_len)) selection.source.clear();
   selection.q_means = Tensor(DType::f32, {s.batch, s.q_heads, tiles.tiles(), s.qk_dim});
   selection.k_means = Tensor(DType::f32, {s.batch, s.kv_heads, tiles.tiles(), s.qk_dim});
   auto* const qm = static_cast<float*>(selection.q_means.raw());
   auto* const km = static_cast<float*>(selection.k_means.raw());
-  pool_tiles<T, float>(q, s.batch, s.q_heads, s.qk_dim, tiles, selection.sources(), qm);
-  pool_tiles<T, float>(k, s.batch, s.kv_heads, s.qk_dim, tiles, nullptr, km);
+  if (planned.method.keep)
+    selection.source = kept_queries(planned, q, qm);
+  else
+    pool_tiles<T, float>(q, s.batch, s.q_heads, s.qk_dim, tiles, qm);
+  if (all_computed(selection.source, s.q_len)) selection.source.clear();
+  pool_tiles<T, float>(k, s.batch, s.kv_heads, s.qk_dim, tiles, km);
   selection.lists = selected_tiles(planned, qm, km);
   return selection;
 }

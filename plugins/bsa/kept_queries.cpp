@@ -7,112 +7,103 @@
 namespace tessera::bsa {
 namespace {
 
-float dot(const float* a, const float* b, std::int64_t n) {
-  constexpr std::int64_t lanes = 16;
-  float sums[lanes]{};
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (std::int64_t l = 0; l < lanes; ++l) sums[l] += a[i + l] * b[i + l];
-  for (; i < n; ++i) sums[0] += a[i] * b[i];
-  float sum = 0;
-  for (const float s : sums) sum += s;
-  return sum;
+// a . b and a . a
+std::pair<float, float> products(const float* a, const float* b, std::int64_t n) {
+  float ab = 0, aa = 0;
+#pragma omp simd reduction(+ : ab, aa)
+  for (std::int64_t i = 0; i < n; ++i) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+  }
+  return {ab, aa};
 }
 
-float length(const float* a, std::int64_t n) { return std::sqrt(dot(a, a, n)); }
-
-// Cosine of the angle between a and b; b_length = length(b). 0 where one of them is zero.
+// Cosine of the angle between a and b; b_length that of b. 0 where one of them is zero.
 float cosine(const float* a, const float* b, float b_length, std::int64_t n) {
-  const float lengths = length(a, n) * b_length;
-  return lengths == 0 ? 0 : dot(a, b, n) / lengths;
+  const auto [ab, aa] = products(a, b, n);
+  const float lengths = std::sqrt(aa) * b_length;
+  return lengths == 0 ? 0 : ab / lengths;
 }
-
-// One window: its tokens, as places in the tile in ascending order, and the place of its center (-1: the mean).
-struct Window {
-  std::vector<std::int32_t> tokens;
-  std::int32_t center = -1;
-};
 
 class Tile {
  public:
   Tile(const QueryRule& rule, std::span<const std::int64_t> extents, const float* queries, std::int64_t dim)
       : rule_(rule), extents_(extents), queries_(queries), dim_(dim) {}
 
-  template <class F>
-  void for_each_window(F f) const {
-    std::vector<std::int64_t> at(extents_.size(), 0);
-    for (std::size_t axis = 0; axis < at.size();) {
-      f(window(at));
-      for (axis = 0; axis < at.size(); at[axis++] = 0)
-        if ((at[axis] += rule_.window[axis]) < extents_[axis]) break;
+  void choose(std::span<std::int32_t> source) {
+    std::vector<std::int64_t> begin(extents_.size(), 0);
+    for (std::size_t axis = 0; axis < begin.size();) {
+      take_window(begin);
+      choose_in_window(source);
+      for (axis = 0; axis < begin.size(); begin[axis++] = 0)
+        if ((begin[axis] += rule_.window[axis]) < extents_[axis]) break;
     }
   }
 
-  void choose(const Window& w, std::span<std::int32_t> source) const;
-
  private:
   const float* query(std::int32_t token) const { return queries_ + token * dim_; }
-  Window window(std::span<const std::int64_t> begin) const;
-  std::vector<float> center_of(const Window& w) const;
+  void take_window(std::span<const std::int64_t> begin);
+  void choose_in_window(std::span<std::int32_t> source);
+  const float* center();
 
   const QueryRule& rule_;
   const std::span<const std::int64_t> extents_;
   const float* queries_;
   const std::int64_t dim_;
+  // The window at hand: its tokens, as places in the tile in ascending order, and the place of its center (-1: the
+  // mean).
+  std::vector<std::int32_t> tokens_;
+  std::int32_t center_ = -1;
+  std::vector<float> mean_, likeness_, unlikeness_;
 };
 
-Window Tile::window(std::span<const std::int64_t> begin) const {
-  Window w;
-  const std::size_t axes = extents_.size();
-  std::vector<std::int64_t> size(axes), middle(axes);
-  std::int64_t count = 1, center = 0, slot = rule_.center_slot;
-  for (std::size_t a = axes; a-- > 0;) {
-    size[a] = std::min(rule_.window[a], extents_[a] - begin[a]);
-    middle[a] = std::min(slot < 0 ? rule_.window[a] / 2 : slot % rule_.window[a], size[a] - 1);
-    if (slot >= 0) slot /= rule_.window[a];
-    count *= size[a];
+void Tile::take_window(std::span<const std::int64_t> begin) {
+  std::int64_t slot = rule_.center_slot, center = 0, stride = 1;
+  for (std::size_t a = begin.size(); a-- > 0; stride *= extents_[a]) {
+    const std::int64_t whole = rule_.window[a], size = std::min(whole, extents_[a] - begin[a]);
+    center += (begin[a] + std::min(slot < 0 ? whole / 2 : slot % whole, size - 1)) * stride;
+    if (slot >= 0) slot /= whole;
   }
-  for (std::size_t a = 0; a < axes; ++a) center = center * size[a] + middle[a];
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::int64_t rest = i, place = 0, stride = 1;
-    for (std::size_t a = axes; a-- > 0; stride *= extents_[a]) {
-      place += (begin[a] + rest % size[a]) * stride;
-      rest /= size[a];
+  center_ = rule_.mean_center ? -1 : static_cast<std::int32_t>(center);
+  // Axis by axis, each place becomes a row of places.
+  tokens_.assign(1, 0);
+  for (std::size_t a = 0; a < begin.size(); ++a) {
+    const auto size = static_cast<std::size_t>(std::min(rule_.window[a], extents_[a] - begin[a]));
+    const std::size_t rows = tokens_.size();
+    tokens_.resize(rows * size);
+    for (std::size_t row = rows; row-- > 0;) {
+      const auto first = static_cast<std::int32_t>(tokens_[row] * extents_[a] + begin[a]);
+      for (std::size_t i = 0; i < size; ++i) tokens_[row * size + i] = first + static_cast<std::int32_t>(i);
     }
-    w.tokens.push_back(static_cast<std::int32_t>(place));
   }
-  if (!rule_.mean_center) w.center = w.tokens[static_cast<std::size_t>(center)];
-  return w;
 }
 
-std::vector<float> Tile::center_of(const Window& w) const {
-  if (w.center >= 0) return {query(w.center), query(w.center) + dim_};
-  std::vector<float> mean(static_cast<std::size_t>(dim_));
-  for (const auto token : w.tokens)
-    for (std::size_t d = 0; d < mean.size(); ++d) mean[d] += query(token)[d];
-  for (float& x : mean) x /= static_cast<float>(w.tokens.size());
-  return mean;
+const float* Tile::center() {
+  if (center_ >= 0) return query(center_);
+  mean_.assign(static_cast<std::size_t>(dim_), 0);
+  for (const auto token : tokens_)
+    for (std::size_t d = 0; d < mean_.size(); ++d) mean_[d] += query(token)[d];
+  for (float& x : mean_) x /= static_cast<float>(tokens_.size());
+  return mean_.data();
 }
 
-void Tile::choose(const Window& w, std::span<std::int32_t> source) const {
-  const auto size = static_cast<std::int64_t>(w.tokens.size());
+void Tile::choose_in_window(std::span<std::int32_t> source) {
+  const auto size = static_cast<std::int64_t>(tokens_.size());
   const std::int64_t kept = plugin::share_of(rule_.keep, size);
-  const auto at = [&](std::int32_t i) { return w.tokens[static_cast<std::size_t>(i)]; };
+  const auto at = [&](std::int32_t i) { return tokens_[static_cast<std::size_t>(i)]; };
   const auto place_of = [&](std::int32_t token) -> std::int32_t& { return source[static_cast<std::size_t>(token)]; };
-  for (const auto token : w.tokens) place_of(token) = -1;
-  if (kept == size) {
-    for (const auto token : w.tokens) place_of(token) = token;
-    return;
-  }
+  for (const auto token : tokens_) place_of(token) = kept == size ? token : -1;
+  if (kept == size) return;
 
-  const auto center = center_of(w);
-  const float center_length = length(center.data(), dim_);
-  std::vector<float> likeness(w.tokens.size()), unlikeness(w.tokens.size());
-  for (std::size_t i = 0; i < likeness.size(); ++i) {
-    likeness[i] = cosine(query(w.tokens[i]), center.data(), center_length, dim_);
-    unlikeness[i] = rule_.force_center && w.tokens[i] == w.center ? INFINITY : -likeness[i];
+  const float* const middle = center();
+  const float length = std::sqrt(products(middle, middle, dim_).second);
+  likeness_.resize(tokens_.size());
+  unlikeness_.resize(tokens_.size());
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    likeness_[i] = cosine(query(tokens_[i]), middle, length, dim_);
+    unlikeness_[i] = rule_.force_center && tokens_[i] == center_ ? INFINITY : -likeness_[i];
   }
-  auto keep = plugin::largest(unlikeness, kept);
+  auto keep = plugin::largest(unlikeness_, kept);
   std::sort(keep.begin(), keep.end());
   for (const auto i : keep) place_of(at(i)) = at(i);
   if (rule_.fill == Fill::zero) return;
@@ -124,10 +115,11 @@ void Tile::choose(const Window& w, std::span<std::int32_t> source) const {
       if (value(i) > value(chosen)) chosen = i;
     return at(chosen);
   };
-  const std::int32_t representative = w.center >= 0 && place_of(w.center) == w.center
-                                          ? w.center
-                                          : best([&](std::int32_t i) { return likeness[static_cast<std::size_t>(i)]; });
-  for (const auto token : w.tokens) {
+  const std::int32_t representative =
+      center_ >= 0 && place_of(center_) == center_
+          ? center_
+          : best([&](std::int32_t i) { return likeness_[static_cast<std::size_t>(i)]; });
+  for (const auto token : tokens_) {
     if (place_of(token) >= 0) continue;
     if (rule_.fill == Fill::center) place_of(token) = representative;
     if (rule_.fill == Fill::nearest_flat)
@@ -141,8 +133,7 @@ void Tile::choose(const Window& w, std::span<std::int32_t> source) const {
 
 void keep_queries(const QueryRule& rule, std::span<const std::int64_t> extents, const float* queries, std::int64_t dim,
                   std::span<std::int32_t> source) {
-  const Tile tile(rule, extents, queries, dim);
-  tile.for_each_window([&](const Window& w) { tile.choose(w, source); });
+  Tile(rule, extents, queries, dim).choose(source);
 }
 
 }  // namespace tessera::bsa
