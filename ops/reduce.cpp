@@ -1,4 +1,5 @@
 #include "ops/reduce.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -44,10 +45,7 @@ double reduction_flops(const ShapeContext& c) { return static_cast<double>(count
 
 void axes_to_input(RewriteContext& c) { c.attribute_to_input("axes", 1); }
 
-ValueId with_reduced_axes(GradContext& g, ValueId v) {
-  const Shape kept = kept_shape(g);
-  return *g.shape(v) == kept ? v : g.node("Reshape", {v, g.ints(kept)}, {{"allowzero", std::int64_t{1}}});
-}
+ValueId with_reduced_axes(GradContext& g, ValueId v) { return reshaped(g, v, kept_shape(g)); }
 
 ValueId reduce_alike(GradContext& g, std::string_view op, ValueId v) {
   return g.node(op, {v, g.has(1) ? g.in(1) : ValueId::none},

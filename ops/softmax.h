@@ -67,7 +67,7 @@ inline void rows_of_matrix(RewriteContext& c, std::string_view op) {
   }
   const ValueId matrix = c.build.node("Flatten", {c.in[0]}, {{"axis", axis}});
   const ValueId y = c.build.node(op, {matrix}, {{"axis", std::int64_t{-1}}});
-  c.become({c.build.node("Reshape", {y, c.build.node("Shape", {c.in[0]})})});
+  c.become({c.build.node("Reshape", {y, c.build.node("Shape", {c.in[0]})}, {{"allowzero", std::int64_t{1}}})});
 }
 
 }  // namespace tessera

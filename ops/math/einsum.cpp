@@ -5,6 +5,7 @@
 #include "ops/equation.h"
 #include "ops/strided_copy.h"
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -267,8 +268,7 @@ ValueId gradient_of(GradContext& g, const Equation& e, int i) {
     target.push_back(l);
   }
   const ValueId d = g.node("Einsum", in, {{"equation", text + "->" + letters.of(target)}});
-  if (target.size() == labels.size()) return d;
-  return g.node("Reshape", {d, g.ints(dims)}, {{"allowzero", std::int64_t{1}}});
+  return target.size() == labels.size() ? d : reshaped(g, d, dims);
 }
 
 std::vector<ValueId> gradient(GradContext& g) {

@@ -1,6 +1,7 @@
 #include "ops/linalg.h"
 
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -61,11 +62,6 @@ ValueId transposed(GradContext& g, ValueId v) {
   for (int i = 0; i < g.shape(v)->rank(); ++i) perm.push_back(i);
   std::swap(perm[perm.size() - 1], perm[perm.size() - 2]);
   return g.node("Transpose", {v}, {{"perm", perm}});
-}
-
-ValueId reshaped(GradContext& g, ValueId v, const Shape& to) {
-  if (*g.shape(v) == to) return v;
-  return g.node("Reshape", {v, g.ints(to)}, {{"allowzero", std::int64_t{1}}});
 }
 
 // With A [.. m k], B [.. k n]: dA = dY B^T, dB = A^T dY. Where one B serves all batches, they are rows: dB is then one

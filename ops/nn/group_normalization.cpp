@@ -1,4 +1,5 @@
 #include "ops/normalize.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -47,11 +48,11 @@ std::vector<ValueId> gradient(GradContext& g) {
   std::vector<std::int64_t> channel(s.size() - 1, 1), others{0};
   channel[0] = s[1];
   for (int a = 2; a < s.rank(); ++a) others.push_back(a);
-  const ValueId grouped = g.ints({s[0], groups, count(std::span(s).subspan(1)) / groups});
-  const auto group = [&](ValueId v) { return g.node("Reshape", {v, grouped}); };
-  const auto ungroup = [&](ValueId v) { return g.node("Reshape", {v, g.ints(s)}); };
+  const Shape grouped{s[0], groups, count(std::span(s).subspan(1)) / groups};
+  const auto group = [&](ValueId v) { return reshaped(g, v, grouped); };
+  const auto ungroup = [&](ValueId v) { return reshaped(g, v, s); };
   Standardized x_hat(g, group(x), {2});
-  const ValueId scaled = group(g.node("Mul", {g.dout(0), g.node("Reshape", {g.in(1), g.ints(channel)})}));
+  const ValueId scaled = group(g.node("Mul", {g.dout(0), reshaped(g, g.in(1), channel)}));
   const auto per_channel = [&](ValueId v) {
     return g.node("ReduceSum", {v, g.ints(others)}, {{"keepdims", std::int64_t{0}}});
   };

@@ -1,4 +1,5 @@
 #include "ops/normalize.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -39,7 +40,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   channel[0] = s[1];
   for (int a = 2; a < s.rank(); ++a) axes.push_back(a), others.push_back(a);
   Standardized x_hat(g, x, std::move(axes));
-  const ValueId scaled = g.node("Mul", {g.dout(0), g.node("Reshape", {g.in(1), g.ints(channel)})});
+  const ValueId scaled = g.node("Mul", {g.dout(0), reshaped(g, g.in(1), channel)});
   const auto per_channel = [&](ValueId v) {
     return g.node("ReduceSum", {v, g.ints(others)}, {{"keepdims", std::int64_t{0}}});
   };

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "ops/elementwise.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -92,7 +93,7 @@ void kernel(const KernelContext& k) {
 // The features of X that are rotated, as [B x L x H x half]: the first or the second of each pair.
 ValueId pair_member(GradContext& g, ValueId x, const Layout& l, bool second) {
   if (g.shape(x)->rank() == 3)
-    x = g.node("Reshape", {x, g.ints({l.batch, l.length, l.heads, l.head_dim})});
+    x = reshaped(g, x, Shape{l.batch, l.length, l.heads, l.head_dim});
   else
     x = g.node("Transpose", {x}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
   const std::int64_t half = l.rotated / 2, step = g.attr().flag("interleaved") ? 2 : 1;

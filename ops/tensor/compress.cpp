@@ -1,6 +1,7 @@
 #include "ops/fill.h"
 #include "ops/index.h"
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -49,7 +50,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   const bool flat = !g.attr().has("axis");
   const ValueId dx = g.node("tessera::GatherGrad", {g.dout(0), g.ints(kept), g.ints(flat ? Shape{count(x)} : x)},
                             {{"axis", flat ? std::int64_t{0} : g.attr().integer("axis")}});
-  return {g.node("Reshape", {dx, g.ints(x)}, {{"allowzero", std::int64_t{1}}})};
+  return {reshaped(g, dx, x)};
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "ops/strided_copy.h"
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -32,10 +33,9 @@ std::vector<ValueId> gradient(GradContext& g) {
   const Shape x = *g.shape(g.in(0));
   const ValueId dx = g.node("SpaceToDepth", {g.dout(0)}, {{"blocksize", b}});
   if (g.attr().text("mode") == "DCR") return {dx};
-  const ValueId parts =
-      g.node("Reshape", {dx, g.ints({x[0], b * b, x[1] / (b * b), x[2] * x[3]})}, {{"allowzero", std::int64_t{1}}});
+  const ValueId parts = reshaped(g, dx, Shape{x[0], b * b, x[1] / (b * b), x[2] * x[3]});
   const ValueId turned = g.node("Transpose", {parts}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
-  return {g.node("Reshape", {turned, g.ints(x)}, {{"allowzero", std::int64_t{1}}})};
+  return {reshaped(g, turned, x)};
 }
 
 }  // namespace

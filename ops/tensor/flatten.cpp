@@ -1,5 +1,6 @@
 #include "ops/fill.h"
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -15,9 +16,7 @@ void shape(ShapeContext& c) {
 
 void kernel(const KernelContext& k) { copy_elements(k.in(0), k.out(0)); }
 
-std::vector<ValueId> gradient(GradContext& g) {
-  return {g.node("Reshape", {g.dout(0), g.ints(*g.shape(g.in(0)))}, {{"allowzero", std::int64_t{1}}})};
-}
+std::vector<ValueId> gradient(GradContext& g) { return {reshaped(g, g.dout(0), *g.shape(g.in(0)))}; }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "ops/convert.h"
 #include "ops/fill.h"
 #include "ops/index.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -44,7 +45,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   const ValueId hot = g.node("OneHot", {g.in(0), g.in(1), both}, {{"axis", g.attr().integer("axis")}});
   const auto sum = [&](ValueId v) {
     const ValueId scalar = g.node("ReduceSum", {v}, {{"keepdims", std::int64_t{0}}});
-    return g.node("Reshape", {scalar, g.ints({1})});
+    return reshaped(g, scalar, Shape{1});
   };
   const ValueId on = sum(g.node("Mul", {g.dout(0), hot}));
   const ValueId values = g.node("Concat", {g.node("Sub", {sum(g.dout(0)), on}), on}, {{"axis", std::int64_t{0}}});

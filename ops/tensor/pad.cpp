@@ -2,6 +2,7 @@
 
 #include "ops/fill.h"
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -133,7 +134,7 @@ std::vector<ValueId> gradient_of_constant(GradContext& g, const Tensor& pads) {
   if (!g.has(2) || !g.needs(2)) return {dx};
   const Attributes all = {{"keepdims", std::int64_t{0}}};
   const ValueId rest = g.node("Sub", {g.node("ReduceSum", {g.dout(0)}, all), g.node("ReduceSum", {dx}, all)});
-  return {dx, ValueId::none, g.node("Reshape", {rest, g.ints(*g.shape(g.in(2)))})};
+  return {dx, ValueId::none, reshaped(g, rest, *g.shape(g.in(2)))};
 }
 
 // The other modes are, axis by axis, a Gather of the indices shown.

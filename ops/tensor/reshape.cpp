@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "ops/elementwise.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -40,9 +41,7 @@ void kernel(const KernelContext& k) {
   if (k.in(0).bytes() > 0) std::memcpy(k.out(0).raw(), k.in(0).raw(), k.in(0).bytes());
 }
 
-std::vector<ValueId> gradient(GradContext& g) {
-  return {g.node("Reshape", {g.dout(0), g.ints(*g.shape(g.in(0)))}, {{"allowzero", std::int64_t{1}}})};
-}
+std::vector<ValueId> gradient(GradContext& g) { return {reshaped(g, g.dout(0), *g.shape(g.in(0)))}; }
 
 }  // namespace
 

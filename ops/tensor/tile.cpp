@@ -1,5 +1,6 @@
 #include "ops/strided_copy.h"
 #include "runtime/op/context.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -35,14 +36,14 @@ void kernel(const KernelContext& k) {
 
 std::vector<ValueId> gradient(GradContext& g) {
   const Shape x = *g.shape(g.in(0)), y = *g.shape(g.out(0));
-  if (count(x) == 0) return {g.node("Reshape", {g.dout(0), g.ints(x)}, {{"allowzero", std::int64_t{1}}})};
+  if (count(x) == 0) return {reshaped(g, g.dout(0), x)};
   Shape split, axes;
   for (std::size_t a = 0; a < x.size(); ++a) {
     axes.push_back(static_cast<std::int64_t>(split.size()));
     split.push_back(y[a] / x[a]);
     split.push_back(x[a]);
   }
-  const ValueId parts = g.node("Reshape", {g.dout(0), g.ints(split)}, {{"allowzero", std::int64_t{1}}});
+  const ValueId parts = reshaped(g, g.dout(0), split);
   return {g.node("ReduceSum", {parts, g.ints(axes)},
                  {{"keepdims", std::int64_t{0}}, {"noop_with_empty_axes", std::int64_t{1}}})};
 }

@@ -4,6 +4,7 @@
 //   Add(MatMul(x [1, 4096, 1536], W [1536, 8960]), b [8960])
 //     -> Reshape(Gemm(Reshape(x, [4096, 1536]), W, b), [1, 4096, 8960])      Reshapes are views
 //   Add(Gemm(x, W), b) -> Gemm(x, W, b)
+#include "runtime/op/reshaped.h"
 #include "runtime/pass/replace_matches.h"
 
 namespace tessera {
@@ -47,19 +48,15 @@ bool fuse_bias(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, bias, [&g](Edit& edit, const Bias& c) {
     const Node product = g.at(g.at(c.product).producer);
     const Shape full = *g.at(c.product).shape;
-    const auto reshaped = [&](ValueId v, const Shape& to) {
-      return *g.at(v).shape == to ? v : edit.node("Reshape", {v, edit.ints(to)}, {{"allowzero", std::int64_t{1}}});
-    };
-    const ValueId row = reshaped(c.row, {full.back()});
+    const ValueId row = reshaped(edit, c.row, Shape{full.back()});
     if (product.op->name == "Gemm") {
       Attributes attributes = product.attributes;
       std::erase_if(attributes, [](const auto& a) { return a.first == "beta"; });
       return edit.node("Gemm", {product.in[0], product.in[1], row}, std::move(attributes));
     }
     const Shape x = *g.at(product.in[0]).shape;
-    const ValueId rows = reshaped(product.in[0], {count(x) / x.back(), x.back()});
-    const ValueId y = edit.node("Gemm", {rows, product.in[1], row});
-    return full.rank() == 2 ? y : edit.node("Reshape", {y, edit.ints(full)}, {{"allowzero", std::int64_t{1}}});
+    const ValueId rows = reshaped(edit, product.in[0], Shape{count(x) / x.back(), x.back()});
+    return reshaped(edit, edit.node("Gemm", {rows, product.in[1], row}), full);
   });
 }
 

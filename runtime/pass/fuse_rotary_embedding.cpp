@@ -1,12 +1,8 @@
+#include "runtime/op/reshaped.h"
 #include "runtime/pass/rotation.h"
 
 namespace tessera {
 namespace {
-
-ValueId in_shape(Edit& edit, ValueId v, const Shape& shape) {
-  const Shape* has = edit.shape(v);
-  return has && *has == shape ? v : edit.node("Reshape", {v, edit.ints(shape)});
-}
 
 // RotaryEmbedding takes half a table; of a wide one the first entry of each pair.
 ValueId table(Edit& edit, const Rotation& c, ValueId t) {
@@ -14,15 +10,15 @@ ValueId table(Edit& edit, const Rotation& c, ValueId t) {
     const std::int64_t end = c.interleaved ? 2 * c.half : c.half, step = c.interleaved ? 2 : 1;
     t = edit.node("Slice", {t, edit.ints({0}), edit.ints({end}), edit.ints({-1}), edit.ints({step})});
   }
-  if (c.table_batch == c.batch) return in_shape(edit, t, {c.batch, c.tokens, c.half});
-  return in_shape(edit, t, {c.tokens, c.half});
+  if (c.table_batch == c.batch) return reshaped(edit, t, Shape{c.batch, c.tokens, c.half});
+  return reshaped(edit, t, Shape{c.tokens, c.half});
 }
 
 ValueId write(Edit& edit, const Rotation& c) {
   const Shape result = *edit.shape(c.result);
   const Shape shape =
       c.heads_first ? Shape{c.batch, c.heads, c.tokens, 2 * c.half} : Shape{c.batch, c.tokens, c.heads * 2 * c.half};
-  std::vector<ValueId> in{in_shape(edit, c.x, shape), table(edit, c, c.cos), table(edit, c, c.sin)};
+  std::vector<ValueId> in{reshaped(edit, c.x, shape), table(edit, c, c.cos), table(edit, c, c.sin)};
   if (c.table_batch != c.batch) {  // one table for all: read by position
     std::vector<std::int64_t> positions(static_cast<std::size_t>(c.batch * c.tokens));
     for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int64_t>(i) % c.tokens;
@@ -30,7 +26,7 @@ ValueId write(Edit& edit, const Rotation& c) {
   }
   Attributes attributes{{"interleaved", std::int64_t{c.interleaved}}};
   if (!c.heads_first) attributes.emplace("num_heads", c.heads);
-  return in_shape(edit, edit.node("RotaryEmbedding", std::move(in), std::move(attributes)), result);
+  return reshaped(edit, edit.node("RotaryEmbedding", std::move(in), std::move(attributes)), result);
 }
 
 }  // namespace

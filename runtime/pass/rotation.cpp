@@ -236,6 +236,7 @@ class Reader {
     if (c_.heads_first && !(t[1] == 1 && t[2] == q)) return "its tables are not the same for all heads";
     c_.heads = c_.heads_first ? p : q;
     c_.tokens = c_.heads_first ? q : p;
+    if (c_.heads == 0) return "it has no heads";
     c_.table_batch = t[0];
     if (t[0] != 1 && t[0] != c_.batch) return "its tables are for another batch";
     if (t[3] != (c_.wide ? 2 * c_.half : c_.half)) return "its tables have another width than the data";

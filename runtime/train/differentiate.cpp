@@ -8,6 +8,7 @@
 #include "runtime/graph/verify.h"
 #include "runtime/op/context.h"
 #include "runtime/op/evaluate.h"
+#include "runtime/op/reshaped.h"
 
 namespace tessera {
 namespace {
@@ -98,7 +99,7 @@ ValueId reduced(NodeBuilder& build, ValueId d, const Shape& shape) {
   for (std::size_t a = 0; a < from.size(); ++a)
     if (a < added || (shape[a - added] == 1 && from[a] != 1)) axes.push_back(static_cast<std::int64_t>(a));
   if (!axes.empty()) d = build.node("ReduceSum", {d, build.ints(axes)}, {{"keepdims", std::int64_t{0}}});
-  return *build.shape(d) == shape ? d : build.node("Reshape", {d, build.ints(shape)}, {{"allowzero", std::int64_t{1}}});
+  return reshaped(build, d, shape);
 }
 
 class Differentiation {

@@ -4,6 +4,7 @@
 #include "runtime/load/load.h"
 #include "runtime/op/context.h"
 #include "runtime/tensor/text.h"
+#include "tests/support/interpret.h"
 #include "tests/support/model_text.h"
 #include "tests/support/scratch_folder.h"
 
@@ -131,6 +132,16 @@ TEST(Structure, older_versions_are_adapted_in_ascending_order) {
   EXPECT_EQ(old.nodes[1].op->name, "Add");
   EXPECT_EQ(old.at(old.outputs[0].value).name, "y");
   EXPECT_EQ(load_scaled(1, "attribute { name: \"shape\" ints: 2 type: INTS }").nodes.size(), 2u);
+}
+
+TEST(Structure, older_softmax_of_nothing_keeps_its_shape) {
+  const Graph g = load_text(R"(
+    node { op_type: "Softmax" input: "x" output: "y" attribute { name: "axis" i: 1 type: INT } }
+    input { name: "x" type { tensor_type { elem_type: 1
+            shape { dim { dim_value: 2 } dim { dim_value: 3 } dim { dim_value: 0 } } } } }
+    output { name: "y" })",
+                            "", 11);
+  EXPECT_EQ(interpret(g, {{"x", tensor_from_text("f32[2x3x0]{}")}}).at("y").shape(), (Shape{2, 3, 0}));
 }
 
 TEST(Structure, operators_newer_than_the_imported_version_are_unsupported) {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "runtime/graph/verify.h"
+#include "runtime/op/reshaped.h"
 #include "runtime/pass/passes.h"
 #include "tests/support/compare.h"
 #include "tests/support/interpret.h"
@@ -17,6 +18,9 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::int64_t heads = 3, tokens = 5, half = 4;
+struct Sizes {
+  std::int64_t batch = 1, heads = tessera::heads, tokens = tessera::tokens;
+};
 
 Tensor random_tensor(const Shape& shape, unsigned seed) {
   std::mt19937 random(seed);
@@ -45,12 +49,12 @@ struct Rope {
   Shape shape;
 
   // Data [B x H x L x D] or [B x L x H x D]; tables for all batches, or for each.
-  Rope(Form form, std::int64_t batch, bool heads_first, bool own_tables) {
-    shape = heads_first ? Shape{batch, heads, tokens, 2 * half} : Shape{batch, tokens, heads, 2 * half};
+  Rope(Form form, Sizes n, bool heads_first, bool own_tables) {
+    shape = heads_first ? Shape{n.batch, n.heads, n.tokens, 2 * half} : Shape{n.batch, n.tokens, n.heads, 2 * half};
     x = e.input("x", shape);
     const bool wide = form == Form::half_wide || form == Form::stack_wide;
-    const std::int64_t b = own_tables ? batch : 1, width = wide ? 2 * half : half;
-    const Shape table = heads_first ? Shape{b, 1, tokens, width} : Shape{b, tokens, 1, width};
+    const std::int64_t b = own_tables ? n.batch : 1, width = wide ? 2 * half : half;
+    const Shape table = heads_first ? Shape{b, 1, n.tokens, width} : Shape{b, n.tokens, 1, width};
     if (wide) {
       cos = e.build.constant(repeating(table, form == Form::stack_wide, 7));
       sin = e.build.constant(repeating(table, form == Form::stack_wide, 8));
@@ -67,7 +71,7 @@ struct Rope {
     Shape s = shape;
     s.back() = half;
     s.push_back(2);
-    return node("Reshape", {x, e.build.ints(s)});
+    return reshaped(e.build, x, s);
   }
   ValueId slice(std::int64_t begin, std::int64_t end, std::int64_t step) {
     return node("Slice", {x, e.build.ints({begin}), e.build.ints({end}), e.build.ints({3}), e.build.ints({step})});
@@ -103,7 +107,7 @@ struct Rope {
   ValueId stacked(ValueId a, ValueId b) {
     const auto last = [&](ValueId v) { return node("Unsqueeze", {v, e.build.ints({-1})}); };
     const auto both = node("Concat", {last(a), last(b)}, {{"axis", std::int64_t{-1}}});
-    return node("Reshape", {both, e.build.ints(shape)});
+    return reshaped(e.build, both, shape);
   }
   ValueId scattered(ValueId into, ValueId v, std::int64_t first) {
     std::vector<std::int64_t> at;
@@ -144,6 +148,20 @@ int count_of(const Graph& g, std::string_view op) {
       std::count_if(g.nodes.begin(), g.nodes.end(), [&](const Node& n) { return n.op->name == op; }));
 }
 
+// Applies the pass, and holds the result against the graph as it was.
+void expect_one_rotary_embedding(Graph& g) {
+  const Graph before = g;
+  EXPECT_TRUE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
+  verify(g);
+  EXPECT_FALSE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
+  remove_dead_pass.run(g, builtin_registry());
+  EXPECT_EQ(count_of(g, "RotaryEmbedding"), 1);
+  for (const auto* gone : {"Mul", "Sub", "Neg", "Concat", "ScatterND", "Split", "Gather"})
+    EXPECT_EQ(count_of(g, gone), 0) << gone;
+  const auto in = random_inputs(before);
+  EXPECT_TRUE(close(interpret(g, in)[0], interpret(before, in)[0]));
+}
+
 TEST(FuseRotaryEmbedding, reads_every_spelling_and_layout) {
   for (const Form form : forms)
     for (const bool heads_first : {false, true})
@@ -151,24 +169,33 @@ TEST(FuseRotaryEmbedding, reads_every_spelling_and_layout) {
         for (const bool own_tables : {false, true}) {
           SCOPED_TRACE(concat("form ", static_cast<int>(form), heads_first ? ", heads first" : ", tokens first",
                               ", batch ", batch, own_tables ? ", own tables" : ""));
-          Rope rope(form, batch, heads_first, own_tables);
-          Graph& g = rope.e.g;
-          const Graph before = g;
-          EXPECT_TRUE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
-          verify(g);
-          EXPECT_FALSE(fuse_rotary_embedding_pass.run(g, builtin_registry()));
-          remove_dead_pass.run(g, builtin_registry());
-          EXPECT_EQ(count_of(g, "RotaryEmbedding"), 1);
-          for (const auto* gone : {"Mul", "Sub", "Neg", "Concat", "ScatterND", "Split", "Gather"})
-            EXPECT_EQ(count_of(g, gone), 0) << gone;
-          const auto in = random_inputs(before);
-          const auto expected = interpret(before, in), got = interpret(g, in);
-          EXPECT_TRUE(close(got[0], expected[0]));
+          Rope rope(form, {.batch = batch}, heads_first, own_tables);
+          expect_one_rotary_embedding(rope.e.g);
         }
 }
 
+TEST(FuseRotaryEmbedding, turns_nothing_when_there_is_nothing) {
+  for (const Form form : forms)
+    for (const bool heads_first : {false, true})
+      for (const bool own_tables : {false, true})
+        for (const Sizes n : {Sizes{.batch = 0}, Sizes{.batch = 2, .tokens = 0}}) {
+          SCOPED_TRACE(concat("form ", static_cast<int>(form), heads_first ? ", heads first" : ", tokens first", ", [",
+                              n.batch, " x ", n.heads, " x ", n.tokens, "]", own_tables ? ", own tables" : ""));
+          Rope rope(form, n, heads_first, own_tables);
+          expect_one_rotary_embedding(rope.e.g);
+        }
+}
+
+TEST(FuseRotaryEmbedding, leaves_data_without_heads) {
+  for (const bool heads_first : {false, true}) {
+    Rope rope(Form::chunk_split, {.heads = 0}, heads_first, false);
+    EXPECT_FALSE(fuse_rotary_embedding_pass.run(rope.e.g, builtin_registry()));
+    EXPECT_THAT(fuse_rotary_embedding_pass.near_misses(rope.e.g)[0].reason, HasSubstr("no heads"));
+  }
+}
+
 TEST(FuseRotaryEmbedding, leaves_tables_that_differ_within_a_pair) {
-  Rope rope(Form::half_wide, 1, true, false);
+  Rope rope(Form::half_wide, {}, true, false);
   Graph& g = rope.e.g;
   Tensor other = random_tensor(g.at(rope.cos).constant.shape(), 3);
   g.at(rope.cos).constant = other;

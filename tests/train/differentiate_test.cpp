@@ -94,6 +94,22 @@ TEST(Differentiate, folds_the_shape_arithmetic_of_rules) {
   EXPECT_THAT(gradient_errors(e.g, {tensor_from_text("f64{1, 2}")}, builtin_registry()), IsEmpty());
 }
 
+TEST(Differentiate, reaches_through_empty_data) {
+  const auto errors = [](std::string_view op, const Attributes& attributes, const std::vector<const char*>& inputs) {
+    std::vector<Tensor> in;
+    for (const auto* text : inputs) in.push_back(tensor_from_text(text));
+    return gradient_errors(builtin_registry().at(op), attributes, in, {true});
+  };
+  const char* channels = "f64{1, 2, 3, 4}";
+  EXPECT_THAT(errors("GroupNormalization", {{"num_groups", std::int64_t{2}}}, {"f64[0x4x3]{}", channels, channels}),
+              IsEmpty());
+  EXPECT_THAT(errors("InstanceNormalization", {}, {"f64[2x4x0]{}", channels, channels}), IsEmpty());
+  EXPECT_THAT(
+      errors("RotaryEmbedding", {{"num_heads", std::int64_t{2}}}, {"f64[2x0x8]{}", "f64[2x0x2]{}", "f64[2x0x2]{}"}),
+      IsEmpty());
+  EXPECT_THAT(errors("MatMul", {}, {"f64[3x0x2]{}", "f64{{1, 2}, {3, 4}}"}), IsEmpty());
+}
+
 TEST(Differentiate, gives_zeros_where_nothing_depends) {
   Example e;
   const auto x = e.input("x", {2});

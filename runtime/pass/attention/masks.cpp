@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/op/reshaped.h"
 #include "runtime/pass/attention/mask_pattern.h"
 
 namespace tessera {
@@ -253,7 +254,7 @@ class MaskWriter {
     const Shape now = *edit_.shape(v);
     return now.size() >= 2 && broadcasts_to(now, to) && count(now) == count(to) && now.size() <= 4
                ? v
-               : edit_.node("Reshape", {v, edit_.ints(to)});
+               : reshaped(edit_, v, to);
   }
 
   const Graph& g_;
