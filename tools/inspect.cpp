@@ -266,13 +266,15 @@ int list_passes(Format format) {
 
 const PassDef& pass_named(const std::string& name) {
   std::vector<std::string> names;
+  std::string listed;
   for (const PassDef* p : all_passes()) {
-    if (p->name == name) {
-      check(p->near_misses != nullptr, "--why ", name, ": the pass has no near misses; it rewrites all it looks at");
-      return *p;
-    }
-    if (p->near_misses) names.emplace_back(p->name);
+    if (!p->near_misses) continue;
+    if (p->name == name) return *p;
+    names.emplace_back(p->name);
+    listed += concat(listed.empty() ? "" : ", ", p->name);
   }
+  for (const PassDef* p : all_passes())
+    check(p->name != name, "--why ", name, ": the pass tells of no near misses; those that do: ", listed);
   throw Error(Code::bad_input, concat("--why: there is no pass '", name, "'", did_you_mean(name, names)));
 }
 

@@ -1,6 +1,7 @@
 // y = LayerNorm(x) * m + a, or RMSNorm(x) * m, becomes the norm with scale w m and bias b m + a: two sweeps over the
 // data become work on the small operands. Adaptive layer norm (adaLN) of diffusion transformers is m = 1 + scale, a =
-// shift.
+// shift. A norm that is modulated several times (the dual attention of SD 3.5) becomes as many norms: computing the
+// statistics again costs less than writing the plain norm and reading it again for each.
 #include <algorithm>
 
 #include "runtime/pass/replace_matches.h"
@@ -15,59 +16,85 @@ bool all_equal(const Graph& g, ValueId v, double x) {
 }
 
 struct Modulation {
-  NodeId last;
+  NodeId last, norm;
   ValueId times = ValueId::none, plus = ValueId::none, result;
   std::vector<NodeId> nodes;
 };
 
-// Reads forward from a norm: [Mul] [Add], each the only reader of what comes before and with an operand smaller than x.
+// Reads forward from a norm: [Mul] [Add], each with an operand smaller than x.
 class Reader {
  public:
-  Reader(const Graph& g, const Uses& uses) : g_(g), m_(g, uses) {}
+  Reader(const Graph& g, const Uses& uses) : g_(g), uses_(uses), m_(g, uses) {}
 
-  std::optional<Modulation> read(NodeId norm) {
-    const Node& n = g_.at(norm);
-    const bool layer = n.op->name == "LayerNormalization", rms = n.op->name == "RMSNormalization";
-    if ((!layer && !rms) || !n.op->domain.empty() || !only_first_output(n)) return std::nullopt;
-    c_.result = n.out[0];
-    c_.nodes.push_back(norm);
-    c_.times = operand("Mul");
-    if (layer) c_.plus = operand("Add");
-    if (c_.nodes.size() == 1) return std::nullopt;
-    c_.last = c_.nodes.back();
-    return c_;
+  // Where node n is the first of them.
+  std::optional<Modulation> read(NodeId n, std::string& reason) const {
+    for (const ValueId v : g_.at(n).in)
+      if (is_norm(v))
+        if (auto c = modulation(n, v, reason)) return c;
+    return std::nullopt;
   }
 
  private:
-  static bool only_first_output(const Node& n) {
-    return std::count(n.out.begin(), n.out.end(), ValueId::none) + 1 == static_cast<std::ptrdiff_t>(n.out.size());
+  bool is_norm(ValueId v) const {
+    if (v == ValueId::none || g_.at(v).producer == NodeId::none) return false;
+    const Node& n = g_.at(g_.at(v).producer);
+    const bool alone = std::count(n.out.begin(), n.out.end(), ValueId::none) + 1 == std::ssize(n.out);
+    return (n.op->name == "LayerNormalization" || n.op->name == "RMSNormalization") && n.op->domain.empty() &&
+           n.out[0] == v && alone;
+  }
+  // RMSNormalization has no bias.
+  bool has_bias(ValueId v) const { return g_.at(g_.at(v).producer).op->name == "LayerNormalization"; }
+
+  std::optional<Modulation> modulation(NodeId n, ValueId v, std::string& reason) const {
+    if (!modulates(n, v, "Mul", reason) && !(has_bias(v) && modulates(n, v, "Add", reason))) return std::nullopt;
+    std::string why;
+    for (const NodeId other : uses_.of[index(v)])
+      if (!modulates(other, v, "Mul", why) && !(has_bias(v) && modulates(other, v, "Add", why)))
+        return reason =
+                   concat("'", g_.at(v).name, "' is also read by '", g_.at(other).name, "', which needs it as it is"),
+               std::nullopt;
+    if (uses_.as_output[index(v)] > 0) return reason = concat("'", g_.at(v).name, "' is also an output"), std::nullopt;
+    Modulation c{.last = n, .norm = g_.at(v).producer, .result = v, .nodes = {}};
+    if (uses_.of[index(v)].size() == 1) c.nodes.push_back(c.norm);
+    c.times = take(c, n, "Mul");
+    if (has_bias(v)) c.plus = take(c, c.times == ValueId::none ? n : m_.only_reader(c.result), "Add");
+    return c;
   }
 
-  ValueId operand(std::string_view op) {
-    const NodeId reader = m_.only_reader(c_.result);
-    if (reader == NodeId::none) return ValueId::none;
-    const Node& n = g_.at(reader);
-    if (n.op->name != op || !n.op->domain.empty()) return ValueId::none;
-    const ValueId v = n.in[n.in[0] == c_.result ? 1 : 0];
-    const auto &small = g_.at(v).shape, &full = g_.at(c_.result).shape;
-    if (!small || !full || g_.at(n.out[0]).shape != full || 2 * count(*small) > count(*full)) return ValueId::none;
-    c_.nodes.push_back(reader);
-    c_.result = n.out[0];
-    return v;
+  // Whether node n multiplies v by something much smaller, or adds it.
+  bool modulates(NodeId n, ValueId v, std::string_view op, std::string& reason) const {
+    if (n == NodeId::none || g_.at(n).op->name != op || !g_.at(n).op->domain.empty()) return false;
+    const ValueId by = operand(n, v);
+    const auto &small = g_.at(by).shape, &full = g_.at(v).shape;
+    if (!small || !full || g_.at(g_.at(n).out[0]).shape != full) return false;
+    if (2 * count(*small) <= count(*full)) return true;
+    reason = concat("'", g_.at(by).name, "' has ", count(*small), " elements, too many beside the ", count(*full),
+                    " of '", g_.at(v).name, "'");
+    return false;
+  }
+  ValueId operand(NodeId n, ValueId v) const { return g_.at(n).in[g_.at(n).in[0] == v ? 1 : 0]; }
+
+  ValueId take(Modulation& c, NodeId n, std::string_view op) const {
+    std::string why;
+    if (!modulates(n, c.result, op, why)) return ValueId::none;
+    const ValueId by = operand(n, c.result);
+    c.nodes.push_back(c.last = n);
+    c.result = g_.at(n).out[0];
+    return by;
   }
 
   const Graph& g_;
+  const Uses& uses_;
   const Match m_;
-  Modulation c_;
 };
 
-std::optional<Modulation> modulation(const Graph& g, const Uses& uses, NodeId n, std::string&) {
-  return Reader(g, uses).read(n);
+std::optional<Modulation> modulation(const Graph& g, const Uses& uses, NodeId n, std::string& reason) {
+  return Reader(g, uses).read(n, reason);
 }
 
 bool fuse_modulation(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, modulation, [&g](Edit& edit, const Modulation& c) {
-    const Node norm = g.at(c.nodes[0]);
+    const Node norm = g.at(c.norm);
     const auto input = [&](std::size_t i) { return i < norm.in.size() ? norm.in[i] : ValueId::none; };
     // An operand that is absent, or does nothing, costs nothing.
     const auto combine = [&](std::string_view op, ValueId a, ValueId b, double neutral) {
@@ -90,9 +117,10 @@ const PassDef fuse_modulation_pass{
     .name = "fuse_modulation",
     .doc =
         "Lets the scale and bias of a LayerNormalization or RMSNormalization do what a Mul and an Add by smaller "
-        "tensors do right after it (adaptive layer norm).",
+        "tensors do right after it (adaptive layer norm), in a norm for each where there are several.",
     .source = "Peebles & Xie 2023, arXiv:2212.09748 (adaLN)",
     .run = fuse_modulation,
+    .near_misses = [](const Graph& g) { return near_misses(g, modulation); },
 };
 
 }  // namespace tessera

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
 
 #include "runtime/graph/verify.h"
@@ -162,11 +163,53 @@ TEST(FuseModulation, gives_the_norm_its_scale_and_shift) {
   }
 }
 
-TEST(FuseModulation, leaves_operands_as_large_as_the_data) {
-  Chain c;
-  const auto x = c.e.input("x", {4, 8}), gate = c.e.input("gate", {4, 8});
-  c.e.output("y", c.node("Mul", {c.node("LayerNormalization", {x}), gate}));
-  EXPECT_FALSE(fuse_modulation_pass.run(c.e.g, builtin_registry()));
+TEST(FuseModulation, makes_a_norm_for_each_of_several_modulations) {
+  // Dual attention of SD 3.5: one norm, modulated for each attention.
+  for (const std::string op : {"LayerNormalization", "RMSNormalization"}) {
+    Chain c;
+    std::vector<ValueId> in{c.e.input("x", {2, 30, 8}), c.e.constant("{1, 2, 3, 4, 5, 6, 7, 8}")};
+    const auto norm = c.node(op, in);
+    for (const std::string name : {"a", "b"}) {
+      auto y = c.node("Mul", {c.e.input("scale_" + name, {2, 1, 8}), norm});
+      if (op == "LayerNormalization") y = c.node("Add", {y, c.e.input("shift_" + name, {2, 1, 8})});
+      c.e.output(name, y);
+    }
+    expect_same_after(fuse_modulation_pass, c.e.g);
+    EXPECT_THAT(fuse_modulation_pass.near_misses(c.e.g), testing::IsEmpty());
+    remove_dead_pass.run(c.e.g, builtin_registry());
+    EXPECT_THAT(ops(c.e.g), testing::UnorderedElementsAre("Mul", op, "Mul", op));
+  }
+}
+
+TEST(FuseModulation, leaves_what_it_would_not_make_faster_and_says_so) {
+  const auto reason = [](const std::function<void(Chain&, ValueId norm)>& read) {
+    Chain c;
+    const auto x = c.e.input("x", {4, 8});
+    const auto norm = c.e.named("norm", "LayerNormalization", {x, c.e.constant("1")});
+    read(c, norm);
+    EXPECT_FALSE(fuse_modulation_pass.run(c.e.g, builtin_registry()));
+    const auto misses = fuse_modulation_pass.near_misses(c.e.g);
+    EXPECT_EQ(misses.size(), 1u);
+    EXPECT_EQ(misses[0].node, "modulated");
+    return misses[0].reason;
+  };
+  const auto modulate = [](Chain& c, ValueId norm, const Shape& shape) {
+    c.e.output("y", c.e.named("modulated", "Mul", {norm, c.e.input("gate", shape)}));
+  };
+  EXPECT_EQ(reason([&](Chain& c, ValueId norm) {
+              modulate(c, norm, {4, 8});
+            }),
+            "'gate' has 32 elements, too many beside the 32 of 'norm'");
+  EXPECT_EQ(reason([&](Chain& c, ValueId norm) {
+              modulate(c, norm, {8});
+              c.e.output("z", c.e.named("other", "Tanh", {norm}));
+            }),
+            "'norm' is also read by 'other', which needs it as it is");
+  EXPECT_EQ(reason([&](Chain& c, ValueId norm) {
+              modulate(c, norm, {8});
+              c.e.output("norm", norm);
+            }),
+            "'norm' is also an output");
 }
 
 TEST(FuseGelu, reads_factors_in_any_order) {
