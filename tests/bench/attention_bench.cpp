@@ -163,23 +163,28 @@ BENCHMARK(decode)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
-// Tiles of 4 x 4 x 4 tokens of a grid [tokens / 1024, 32, 32]; every query tile attends to as many key tiles, drawn at
-// random. "efficiency" is the rate of computed pairs relative to dense attention: density / ratio.
-void block_sparse(benchmark::State& state) {
-  const std::int64_t heads = state.range(1), tokens = state.range(2);
-  const bool backward = state.range(4) != 0;
+// Tiles of 4 x 4 x 4 tokens of a grid [tokens / 1024, 32, 32]; the first `global` query tiles of each head attend to
+// all key tiles, every other one to as many, drawn at random.
+BlockLists random_lists(std::int64_t heads, std::int64_t tiles, std::int64_t listed, std::int64_t global) {
+  BlockLists lists{tiles, tiles, {0}, {}};
+  std::vector<std::int32_t> all(static_cast<std::size_t>(tiles));
+  std::iota(all.begin(), all.end(), 0);
+  std::mt19937 engine(7);
+  for (std::int64_t row = 0; row < heads * tiles; ++row) {
+    std::sample(all.begin(), all.end(), std::back_inserter(lists.tile), row % tiles < global ? tiles : listed, engine);
+    lists.begin.push_back(static_cast<std::int64_t>(lists.tile.size()));
+  }
+  return lists;
+}
+
+// "efficiency" is the rate of computed pairs relative to dense attention: density / ratio.
+void block_sparse(benchmark::State& state, std::int64_t heads, std::int64_t tokens, std::int64_t permille,
+                  std::int64_t global, bool backward) {
   Operands operands(heads, tokens);
   const TokenTiles tiles =
       token_tiles(std::vector<std::int64_t>{tokens / 1024, 32, 32}, std::vector<std::int64_t>{4, 4, 4});
-  const std::int64_t listed = (tiles.tiles() * state.range(3) + 500) / 1000;
-  BlockLists lists{tiles.tiles(), tiles.tiles(), {0}, {}};
-  std::vector<std::int32_t> all(static_cast<std::size_t>(tiles.tiles()));
-  std::iota(all.begin(), all.end(), 0);
-  std::mt19937 engine(7);
-  for (std::int64_t row = 0; row < heads * tiles.tiles(); ++row) {
-    std::sample(all.begin(), all.end(), std::back_inserter(lists.tile), listed, engine);
-    lists.begin.push_back(static_cast<std::int64_t>(lists.tile.size()));
-  }
+  const std::int64_t n = tiles.tiles();
+  const BlockLists lists = random_lists(heads, n, (n * permille + 500) / 1000, global);
   std::vector<double> whole, time;
   Workers(static_cast<int>(state.range(0))).run([&] {
     operands.sparse(backward, tiles, lists);
@@ -189,15 +194,32 @@ void block_sparse(benchmark::State& state) {
       state.SetIterationTime(time.back());
     }
   });
-  const double density = static_cast<double>(listed) / static_cast<double>(tiles.tiles());
+  const double density = static_cast<double>(lists.tile.size()) / static_cast<double>(heads * n * n);
   state.counters["dense_ms"] = median(whole) * 1e3;
+  state.counters["density"] = density;
   state.counters["ratio"] = median_ratio(time, whole);
   state.counters["efficiency"] = density / median_ratio(time, whole);
+}
+
+void block_sparse(benchmark::State& state) {
+  block_sparse(state, state.range(1), state.range(2), state.range(3), 0, state.range(4) != 0);
 }
 BENCHMARK(block_sparse)
     ->ArgNames({"threads", "heads", "tokens", "permille", "backward"})
     ->ArgsProduct({{1, 2}, {12}, {8192}, {100, 125}, {0, 1}})
     ->ArgsProduct({{1, 2}, {1}, {8192, 32768}, {100}, {0, 1}})
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// Lists of unequal length, as global tokens make them: the longest is 20 times the others.
+void block_sparse_ragged(benchmark::State& state) {
+  block_sparse(state, state.range(1), state.range(2), 50, 4, state.range(3) != 0);
+}
+BENCHMARK(block_sparse_ragged)
+    ->ArgNames({"threads", "heads", "tokens", "backward"})
+    ->ArgsProduct({{1, 2}, {12}, {8192}, {0, 1}})
+    ->ArgsProduct({{1, 2}, {1}, {32768}, {0, 1}})
     ->Iterations(3)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
