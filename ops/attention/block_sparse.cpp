@@ -14,6 +14,12 @@ std::int64_t computed_tokens(const TokenTiles& tiles, const std::int32_t* source
   return count;
 }
 
+std::int64_t listed_rows(const std::int32_t* first, std::span<const std::int32_t> list) {
+  std::int64_t count = 0;
+  for (const std::int32_t tile : list) count += first[tile + 1] - first[tile];
+  return count;
+}
+
 TileRows tile_rows(std::int64_t heads, const TokenTiles& tiles, const std::int32_t* source, std::int64_t begin,
                    std::int64_t end, int vector) {
   TileRows rows;
@@ -42,9 +48,8 @@ std::vector<std::int64_t> pairs_computed(const AttentionShape& shape, const Toke
   for (std::int64_t head = 0; head < shape.batch * shape.q_heads; ++head) {
     for (std::int64_t tile = 0; tile < query_tiles.tiles(); ++tile) {
       const std::int64_t queries = attention::computed_tokens(query_tiles, source, head, tile);
-      std::int64_t keys = 0;
-      for (const std::int32_t key_tile : lists.row(head, tile)) keys += key_tiles.size(key_tile);
-      pairs[static_cast<std::size_t>(head)] += queries * keys;
+      pairs[static_cast<std::size_t>(head)] +=
+          queries * attention::listed_rows(key_tiles.first.data(), lists.row(head, tile));
     }
   }
   return pairs;

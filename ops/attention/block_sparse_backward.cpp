@@ -21,37 +21,19 @@ namespace {
 
 constexpr std::int64_t kSegmentBytes = std::int64_t{48} << 20;  // of q, dy, ds and K, if one tile of queries fits
 
-// Per query what turns scores into probabilities and gradients (score_gradients.h).
-template <class C>
-struct QueryState {
-  C shift, norm, delta;
-};
-
 // What the tasks of a segment share.
 template <class C>
 struct Work {
   Segment segment;
-  TileRows queries;
-  TurnedLists lists;
-  TiledRows<C> rows;      // q and dy of the queries; dy with that of the copies added
+  TileRows queries{};
+  TurnedLists lists{};
+  Rows<C> q{}, dy{};      // of the queries; dy with that of the copies added
+  TiledRows<C> rows{};    // the same, to be read
   QueryState<C>* states;  // of the queries
   Rows<C> k;              // [pairs][kv_len] in tiled order
-  C* ds;                  // blocks, see TurnedLists
+  C* ds = nullptr;        // blocks, see TurnedLists
   C* sums;                // dk and dv of the groups of keys, where they are kept from part to part
 };
-
-// Of one query: p scores, become probabilities; ds dp, become gradients of scores, and go to `to` as well; count
-// lanes.
-template <class C>
-void row_gradients(C* p, C* ds, int count, const QueryState<C>& query, C scale, C* to) {
-  for (int j = 0; j < count; j += simd::kLanes<C>) {
-    const auto prob = simd::Vec<C>(simd::exp2<C>(simd::load(p + j) - query.shift) * query.norm);
-    const auto gradient = simd::Vec<C>(prob * (simd::load(ds + j) - query.delta) * scale);
-    simd::store<C>(p + j, prob);
-    simd::store<C>(ds + j, gradient);
-    simd::store<C>(to + j, gradient);
-  }
-}
 
 template <class T>
 struct Backward {
@@ -78,13 +60,18 @@ struct Backward {
   void run(Work<C>& work, C* memory) const;
   void prepare(const Work<C>& work, const RowGroup& queries) const;
   void redo_statistics(const Work<C>& work, const RowGroup& queries) const;
-  void run_keys(const Work<C>& work, std::int64_t index) const;
+  void run_keys(const Work<C>& work, std::span<const std::int32_t> order, std::int64_t at) const;
   void load_keys(const Work<C>& work, std::int64_t pair, const RowGroup& group, const Lanes& lanes) const;
   void add_queries(const RowPanel<C>& panel, const QueryState<C>* states, C* const* ds_to, const Lanes& lanes) const;
   void store_keys(std::int64_t pair, const RowGroup& group, const Lanes& lanes) const;
   void run_queries(const Work<C>& work, const RowGroup& queries) const;
   void clear_copies(std::int64_t batch_head) const;
 
+  // The query tiles that name the tile of a task of the first walk.
+  TurnedLists::Row naming(const Work<C>& work, std::int64_t index) const {
+    const std::int64_t groups = std::ssize(keys.groups);
+    return work.lists.row(index / groups * problem.key_tiles->tiles() + keys.groups[index % groups].tile);
+  }
   std::int64_t pairs() const { return problem.shape.batch * problem.shape.kv_heads; }
   std::int64_t heads_per_pair() const { return problem.shape.q_heads / problem.shape.kv_heads; }
   std::int64_t lists_per_pair() const { return heads_per_pair() * problem.query_tiles->tiles(); }
@@ -113,7 +100,8 @@ void Backward<T>::run() {
   const Scratch<C> k(together * of_pair), sums(in_parts ? sums_at.back() : 0), memory(size);
   const Scratch<QueryState<C>> states(size / row_size<C>(shape));
   for (const auto& segment : all) {
-    Work<C> work{segment, {}, {}, {}, states.data(), {k.data(), pitch}, nullptr, in_parts ? sums.data() : nullptr};
+    Work<C> work{
+        .segment = segment, .states = states.data(), .k = {k.data(), pitch}, .sums = in_parts ? sums.data() : nullptr};
     run(work, memory.data());
   }
   if (problem.source == nullptr) return;
@@ -141,10 +129,10 @@ void Backward<T>::run(Work<C>& work, C* memory) const {
   const auto& s = work.segment;
   work.queries = tile_rows(shape.q_heads, *problem.query_tiles, problem.source, s.begin, s.end, vector);
   work.lists = turned_lists(s, lists_per_pair(), *problem.lists, work.queries, key_pitch);
-  const Rows<C> q{memory, copy_pitch<C>(shape.qk_dim)};
-  const Rows<C> dy{q.row(std::ssize(work.queries.places)), copy_pitch<C>(shape.v_dim)};
-  work.rows = {work.queries.of_tiles.data(), shape.qk_dim, shape.v_dim, q, dy};
-  work.ds = dy.row(std::ssize(work.queries.places));
+  work.q = {memory, copy_pitch<C>(shape.qk_dim)};
+  work.dy = {work.q.row(std::ssize(work.queries.places)), copy_pitch<C>(shape.v_dim)};
+  work.rows = {work.queries.of_tiles.data(), shape.qk_dim, shape.v_dim, work.q, work.dy};
+  work.ds = work.dy.row(std::ssize(work.queries.places));
   const auto for_each = [](std::int64_t n, std::int64_t grain, auto&& f) {
     run_parallel(n, grain, [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t i = from; i < to; ++i) f(i);
@@ -152,8 +140,15 @@ void Backward<T>::run(Work<C>& work, C* memory) const {
   };
   const auto& groups = work.queries.groups;
   for_each(std::ssize(groups), 4, [&](std::int64_t i) { prepare(work, groups[i]); });
-  for_each((s.end_pair - s.first_pair) * std::ssize(keys.groups), 1, [&](std::int64_t i) { run_keys(work, i); });
-  for_each(std::ssize(groups), 1, [&](std::int64_t i) { run_queries(work, groups[i]); });
+  const std::int64_t n = std::ssize(keys.groups);
+  const auto by_keys = longest_first((s.end_pair - s.first_pair) * n, [&](std::int64_t i) {
+    return keys.groups[i % n].count * listed_rows(work.rows.first, naming(work, i).tile);
+  });
+  const auto by_queries = longest_first(std::ssize(groups), [&](std::int64_t i) {
+    return groups[i].count * listed_rows(problem.key_tiles->first.data(), problem.lists->row(list_of(groups[i])));
+  });
+  for_each(std::ssize(by_keys), 1, [&](std::int64_t i) { run_keys(work, by_keys, i); });
+  for_each(std::ssize(by_queries), 1, [&](std::int64_t i) { run_queries(work, groups[by_queries[i]]); });
 }
 
 // q, dy and the state of a group of queries.
@@ -161,7 +156,6 @@ template <class T>
 void Backward<T>::prepare(const Work<C>& work, const RowGroup& group) const {
   const auto& shape = problem.shape;
   const auto& tiles = *problem.query_tiles;
-  const auto& rows = work.rows;
   const std::int32_t *const places = work.queries.places.data() + group.first, *const end = places + group.count;
   for (int i = 0; i < group.count; ++i) {
     const std::int64_t token = tiles.order[places[i]],
@@ -169,8 +163,8 @@ void Backward<T>::prepare(const Work<C>& work, const RowGroup& group) const {
     prefetch_row(problem.q.row(group.batch, group.head, soon), shape.qk_dim);
     prefetch_row(dy.row(group.batch, group.head, soon), shape.v_dim);
     prefetch_row(y.row(group.batch, group.head, token), shape.v_dim);  // of the next loop
-    copy_row<C>(problem.q.row(group.batch, group.head, token), shape.qk_dim, rows.qk.row(group.first + i));
-    copy_row<C>(dy.row(group.batch, group.head, token), shape.v_dim, rows.v.row(group.first + i));
+    copy_row<C>(problem.q.row(group.batch, group.head, token), shape.qk_dim, work.q.row(group.first + i));
+    copy_row<C>(dy.row(group.batch, group.head, token), shape.v_dim, work.dy.row(group.first + i));
   }
   const std::int64_t row = (group.batch * shape.q_heads + group.head) * shape.q_len;
   for (std::int32_t place = tiles.first[group.tile]; problem.source != nullptr && place < tiles.first[group.tile + 1];
@@ -179,7 +173,7 @@ void Backward<T>::prepare(const Work<C>& work, const RowGroup& group) const {
     const std::int32_t* const found = std::lower_bound(places, end, source);
     if (source == place || found == end || *found != source) continue;
     const T* const from = dy.row(group.batch, group.head, tiles.order[place]);
-    C* const to = rows.v.row(group.first + (found - places));
+    C* const to = work.dy.row(group.first + (found - places));
     for (std::int64_t c = 0; c < shape.v_dim; ++c) to[c] += static_cast<C>(from[c]);
   }
   bool coarse = false;
@@ -188,7 +182,7 @@ void Backward<T>::prepare(const Work<C>& work, const RowGroup& group) const {
     auto& state = work.states[group.first + i];
     state.shift = probability_shift(lse[at], std::numbers::ln2_v<C>);
     state.norm = C(1);
-    state.delta = dot(rows.v.row(group.first + i), y.row(group.batch, group.head, token), shape.v_dim) -
+    state.delta = dot(work.dy.row(group.first + i), y.row(group.batch, group.head, token), shape.v_dim) -
                   (dlse != nullptr ? dlse[at] : C(0));
     coarse = coarse || coarse_lse(lse[at]);
   }
@@ -226,10 +220,10 @@ void Backward<T>::redo_statistics(const Work<C>& work, const RowGroup& group) co
 
 // The first walk's task: a group of keys and all queries of the segment whose lists name its tile.
 template <class T>
-void Backward<T>::run_keys(const Work<C>& work, std::int64_t index) const {
+void Backward<T>::run_keys(const Work<C>& work, std::span<const std::int32_t> order, std::int64_t at) const {
   const auto& shape = problem.shape;
   const auto& s = work.segment;
-  const std::int64_t groups = std::ssize(keys.groups), pair = s.first_pair + index / groups;
+  const std::int64_t index = order[at], groups = std::ssize(keys.groups), pair = s.first_pair + index / groups;
   const auto& group = keys.groups[index % groups];
   const LaneBlocks<C> in(group.count);
   const std::int64_t square = kTileKeys * kTileQueries, both = in.lanes() * (shape.qk_dim + shape.v_dim);
@@ -244,11 +238,7 @@ void Backward<T>::run_keys(const Work<C>& work, std::int64_t index) const {
   load_keys(work, pair, group, lanes);
   if (s.opens) std::fill_n(lanes.dk, both, C(0));
 
-  const auto list = [&](std::int64_t i) {
-    const std::int64_t at = (i / groups) * problem.key_tiles->tiles() + keys.groups[i % groups].tile;
-    return work.lists.row(at);
-  };
-  const auto named = list(index);
+  const auto named = naming(work, index);
   const std::int64_t inside = group.first - problem.key_tiles->first[group.tile];
   for (std::size_t i = 0; i < named.tile.size(); ++i) {
     C* to = work.ds + named.block[i] + inside;
@@ -259,8 +249,8 @@ void Backward<T>::run_keys(const Work<C>& work, std::int64_t index) const {
     copy_row<C>(work.rows.qk.row(row), shape.qk_dim, to_q);
     copy_row<C>(work.rows.v.row(row), shape.v_dim, to_dy);
   };
-  const bool more = index + 1 < (s.end_pair - s.first_pair) * groups;
-  for_each_panel(work.rows, named.tile, more ? list(index + 1).tile : named.tile.first(0), gathered, copy,
+  const auto then = at + 1 < std::ssize(order) ? naming(work, order[at + 1]).tile : named.tile.first(0);
+  for_each_panel(work.rows, named.tile, then, gathered, copy,
                  [&](const RowPanel<C>& panel) { add_queries(panel, work.states, ds_to.data(), lanes); });
   if (s.closes) store_keys(pair, group, lanes);
 }

@@ -131,7 +131,7 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
   const auto& shape = problem.shape;
   const Forward<T, S> task{problem, y, lse, gated};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = pairs > 0 ? shape.q_heads / shape.kv_heads : 0;
-  const std::int64_t copy = shape.kv_len * row_size<S>(shape);
+  const std::int64_t copy = lie_tiled<T, S>(problem) ? 0 : shape.kv_len * row_size<S>(shape);
   const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
   const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));
   const Scratch<S> memory(std::min(pairs, together) * copy);
@@ -141,15 +141,18 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
     const std::int64_t lists = heads * problem.query_tiles->tiles();
     const auto rows = tile_rows(shape.q_heads, *problem.query_tiles, problem.source, begin * lists, end * lists,
                                 simd::kLanes<Compute<T>>);
-    const auto list = [&](std::int64_t i) {
-      if (i >= std::ssize(rows.groups)) return std::span<const std::int32_t>{};
-      return problem.lists->row(rows.groups[i].batch * shape.q_heads + rows.groups[i].head, rows.groups[i].tile);
+    const auto list = [&](const RowGroup& group) {
+      return problem.lists->row(group.batch * shape.q_heads + group.head, group.tile);
     };
-    run_parallel(static_cast<std::int64_t>(rows.groups.size()), 1, [&](std::int64_t from, std::int64_t to) {
+    const auto order = longest_first(std::ssize(rows.groups), [&](std::int64_t i) {
+      return rows.groups[i].count * listed_rows(problem.key_tiles->first.data(), list(rows.groups[i]));
+    });
+    run_parallel(std::ssize(order), 1, [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t i = from; i < to; ++i) {
-        const auto& group = rows.groups[i];
+        const auto& group = rows.groups[order[i]];
+        const auto then = i + 1 < std::ssize(order) ? list(rows.groups[order[i + 1]]) : std::span<const std::int32_t>{};
         task.run(keys.of(group.batch * shape.kv_heads + group.head / heads), group, rows.places.data() + group.first,
-                 list(i + 1));
+                 then);
       }
     });
   }

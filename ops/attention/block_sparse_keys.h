@@ -1,7 +1,7 @@
 #pragma once
 // The keys of lists of tiles, as panels of rows of K and V: rows of C, which is Compute<T>, or T itself where the
-// products take operands as they are (bf16_kernels.h). Where lists name every key more than once, K and V are first
-// brought into tiled order.
+// products take operands as they are (bf16_kernels.h). Tiles of consecutive tokens are read where they lie. Other K and
+// V are first brought into tiled order if lists name every key more than once.
 #include "ops/attention/block_sparse_panels.h"
 #include "runtime/op/parallel.h"
 
@@ -13,7 +13,7 @@ struct KeySource {
   const TokenTiles* tiles;
   AttentionView<const T> k, v;
   std::int64_t batch, head;
-  TiledRows<C> rows;  // a copy in tiled order, or null
+  TiledRows<C> rows;  // K and V in tiled order, or null
 
   KeySource(const BlockSparse<T>& problem, std::int64_t pair)
       : tiles(problem.key_tiles),
@@ -23,14 +23,14 @@ struct KeySource {
         head(pair % problem.shape.kv_heads),
         rows{tiles->first.data(), problem.shape.qk_dim, problem.shape.v_dim} {}
 
-  // Brings the keys of a tile into the tiled copy.
-  void copy_tile(std::int64_t tile) const {
+  // Brings the keys of a tile into tiled copies.
+  void copy_tile(std::int64_t tile, Rows<C> to_k, Rows<C> to_v) const {
     const std::int64_t end = tiles->first[tile + 1];
     for (std::int64_t place = tiles->first[tile]; place < end; ++place) {
       const std::int64_t soon = tiles->order[std::min(place + kRowsAhead, end - 1)];
       prefetch_row(k.row(batch, head, soon), rows.qk_dim);
       prefetch_row(v.row(batch, head, soon), rows.v_dim);
-      copy_key(place, rows.qk.row(place), rows.v.row(place));
+      copy_key(place, to_k.row(place), to_v.row(place));
     }
   }
 
@@ -52,8 +52,14 @@ struct KeySource {
   }
 };
 
+// Keys may be read where they lie, in tiled order.
+template <class T, class C>
+bool lie_tiled(const BlockSparse<T>& problem) {
+  return std::is_same_v<T, C> && problem.key_tiles->in_order();
+}
+
 // The sources of (batch, kv head) pairs [begin, end), pair = batch * kv_heads + kv head, with the copies that pay.
-// `memory` has room for all of them: kv_len * row_size elements each.
+// `memory` has room for all of them, kv_len * row_size elements each, unless keys lie tiled.
 template <class T, class C = Compute<T>>
 class KeySources {
  public:
@@ -61,17 +67,32 @@ class KeySources {
     const auto& shape = problem.shape;
     const std::int64_t k_pitch = copy_pitch<C>(shape.qk_dim), v_pitch = copy_pitch<C>(shape.v_dim);
     const std::int64_t tiles = problem.key_tiles->tiles();
-    std::vector<const KeySource<T, C>*> copied;
+    const bool tiled = lie_tiled<T, C>(problem);
+    struct Copy {
+      const KeySource<T, C>* of;
+      Rows<C> k, v;
+    };
+    std::vector<Copy> copies;
     sources_.reserve(static_cast<std::size_t>(end - begin));
     for (std::int64_t pair = begin; pair < end; ++pair) {
       sources_.emplace_back(problem, pair);
-      if (listed_keys(problem, pair) < 2 * shape.kv_len) continue;
-      sources_.back().rows.qk = {std::exchange(memory, memory + shape.kv_len * k_pitch), k_pitch};
-      sources_.back().rows.v = {std::exchange(memory, memory + shape.kv_len * v_pitch), v_pitch};
-      copied.push_back(&sources_.back());
+      KeySource<T, C>& source = sources_.back();
+      if constexpr (std::is_same_v<T, C>) {
+        if (tiled) {
+          source.rows.qk = {source.k.row(source.batch, source.head, 0), source.k.row_stride};
+          source.rows.v = {source.v.row(source.batch, source.head, 0), source.v.row_stride};
+        }
+      }
+      if (tiled || listed_keys(problem, pair) < 2 * shape.kv_len) continue;
+      const Rows<C> k{std::exchange(memory, memory + shape.kv_len * k_pitch), k_pitch};
+      const Rows<C> v{std::exchange(memory, memory + shape.kv_len * v_pitch), v_pitch};
+      source.rows.qk = k;
+      source.rows.v = v;
+      copies.push_back({&source, k, v});
     }
-    run_parallel(static_cast<std::int64_t>(copied.size()) * tiles, 8, [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t i = from; i < to; ++i) copied[i / tiles]->copy_tile(i % tiles);
+    run_parallel(std::ssize(copies) * tiles, 8, [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t i = from; i < to; ++i)
+        copies[i / tiles].of->copy_tile(i % tiles, copies[i / tiles].k, copies[i / tiles].v);
     });
   }
   const KeySource<T, C>& of(std::int64_t pair) const { return sources_[pair - first_]; }
@@ -81,8 +102,8 @@ class KeySources {
   static std::int64_t listed_keys(const BlockSparse<T>& problem, std::int64_t pair) {
     const std::int64_t lists = problem.shape.q_heads / problem.shape.kv_heads * problem.lists->query_tiles;
     std::int64_t keys = 0;
-    for (auto i = problem.lists->begin[pair * lists]; i < problem.lists->begin[(pair + 1) * lists]; ++i)
-      keys += problem.key_tiles->size(problem.lists->tile[i]);
+    for (auto i = pair * lists; i < (pair + 1) * lists; ++i)
+      keys += listed_rows(problem.key_tiles->first.data(), problem.lists->row(i));
     return keys;
   }
 

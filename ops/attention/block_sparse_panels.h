@@ -2,8 +2,8 @@
 // Lists of tiles as panels of up to kTileKeys rows for the tile kernels: K and V of the keys that a query attends to,
 // or q and dy of the queries that attend to a key.
 //
-// Runs of consecutive tiles are panels where they lie, in tiled order. Short runs, and all runs where there is no copy
-// in tiled order, are gathered into a panel row by row: tiles of a few tokens, even of one, fill panels like large
+// Runs of consecutive tiles are panels where they lie, in tiled order. Short runs, and all runs where nothing lies in
+// tiled order, are gathered into a panel row by row: tiles of a few tokens, even of one, fill panels like large
 // ones.
 #include <optional>
 #include <utility>
@@ -30,7 +30,7 @@ template <class C>
 struct TiledRows {
   const std::int32_t* first;
   std::int64_t qk_dim, v_dim;
-  Rows<C> qk{}, v{};  // or null
+  Rows<const C> qk{}, v{};  // or null
 
   RowPanel<C> in_place(std::int64_t begin, std::int64_t count) const {
     return {static_cast<int>(count), {qk.row(begin), qk.stride}, {v.row(begin), v.stride}, begin, nullptr};

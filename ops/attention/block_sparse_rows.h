@@ -1,6 +1,9 @@
 #pragma once
 // The tokens of tiles that are computed, in groups of up to kTileQueries: those of a tile share a list, and stand in
 // lanes together.
+#include <bit>
+#include <ranges>
+
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/panel.h"
 #include "ops/attention/query_block.h"
@@ -49,6 +52,9 @@ struct RowGroup {
 // Tokens of a tile that are computed: their own source; `source` as in BlockSparse.
 std::int64_t computed_tokens(const TokenTiles& tiles, const std::int32_t* source, std::int64_t head, std::int64_t tile);
 
+// Rows of all tiles of a list, where first[t] is the first row of tile t.
+std::int64_t listed_rows(const std::int32_t* first, std::span<const std::int32_t> list);
+
 // The computed tokens of a range of (batch, head, tile), counted as the rows of BlockLists are, in that order.
 struct TileRows {
   std::vector<std::int32_t> places;    // in the tiled order of their head
@@ -59,5 +65,16 @@ struct TileRows {
 // Of tiles [begin, end); `heads` of a batch entry. `vector` lanes are best filled together.
 TileRows tile_rows(std::int64_t heads, const TokenTiles& tiles, const std::int32_t* source, std::int64_t begin,
                    std::int64_t end, int vector);
+
+// The order in which n tasks of work(i) start: the longest first, so that none is left over when all others are done.
+// Tasks alike within a factor of two keep their order, in which neighbours read the same rows.
+template <class F>
+std::vector<std::int32_t> longest_first(std::int64_t n, F&& work) {
+  std::vector<std::pair<int, std::int32_t>> order;
+  for (std::int32_t i = 0; i < n; ++i) order.emplace_back(-std::bit_width(static_cast<std::uint64_t>(work(i))), i);
+  std::ranges::sort(order);
+  const auto tasks = order | std::views::values;
+  return {tasks.begin(), tasks.end()};
+}
 
 }  // namespace tessera::attention

@@ -54,4 +54,23 @@ void score_gradients(Rows<C> p, Rows<C> ds, int key_count, int vectors, const C*
   }
 }
 
+// The same statistics of one query.
+template <class C>
+struct QueryState {
+  C shift, norm, delta;
+};
+
+// score_gradients of one query against keys in lanes, in base 2: p and ds are rows of count lanes, up to the next whole
+// vector; gradients go to `to` as well.
+template <class C>
+void row_gradients(C* p, C* ds, int count, const QueryState<C>& query, C gain, C* to) {
+  for (int j = 0; j < count; j += simd::kLanes<C>) {
+    const auto prob = simd::Vec<C>(simd::exp2<C>(simd::load(p + j) - query.shift) * query.norm);
+    const auto gradient = simd::Vec<C>(prob * (simd::load(ds + j) - query.delta) * gain);
+    simd::store<C>(p + j, prob);
+    simd::store<C>(ds + j, gradient);
+    simd::store<C>(to + j, gradient);
+  }
+}
+
 }  // namespace tessera::attention

@@ -22,6 +22,7 @@ struct Rows {
   C* data;
   std::ptrdiff_t stride;
   C* row(std::int64_t i) const { return data + i * stride; }
+  operator Rows<const C>() const { return {data, stride}; }
 };
 
 // Queries of one block: three vectors of accumulators per key saturate the multiply-add units.

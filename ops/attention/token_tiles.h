@@ -5,6 +5,7 @@
 // Token (t, y, x) of a grid [T, H, W] has index (t H + y) W + x, as patch embedding lays them. Tiles are counted in the
 // same order, and so are the tokens inside a (clipped) tile. A grid of one axis is a plain sequence.
 // Source: Zhang et al. 2025, arXiv:2505.13389, section 3 (cubes); FastVideo's variable block sizes for ragged grids.
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,6 +19,8 @@ struct TokenTiles {
   std::int64_t tokens() const { return static_cast<std::int64_t>(order.size()); }
   std::int64_t tiles() const { return static_cast<std::int64_t>(first.size()) - 1; }
   int size(std::int64_t tile) const { return first[tile + 1] - first[tile]; }
+  // Tiles are runs of consecutive tokens, one after the other.
+  bool in_order() const { return std::ranges::is_sorted(order); }
   std::span<const std::int32_t> tokens_of(std::int64_t tile) const {
     return {order.data() + first[tile], static_cast<std::size_t>(size(tile))};
   }
