@@ -81,24 +81,25 @@ void library_tile(const Tile& t, const T* a, const T* b, T* c) {
   eigen_tile(t, a, b, c);
 }
 
-// A piece of the product: where it starts in the operands and what to add to it.
-template <class T>
+// A piece of the product, of elements T to a result in R: where it starts in the operands and what to add to it.
+template <class T, class R>
 struct Piece {
   Tile tile;
-  const T *a, *b, *addend;
-  T* c;
+  const T *a, *b;
+  const R* addend;
+  R* c;
   std::int64_t addend_rows, addend_columns;
   float beta;
 };
 
 // c = beta D, or zeros, in the type the product is summed in.
-template <class T>
-void start(const Piece<T>& p, Compute<T>* c, std::int64_t c_stride) {
+template <class T, class R>
+void start(const Piece<T, R>& p, Compute<T>* c, std::int64_t c_stride) {
   using C = Compute<T>;
   const C beta = static_cast<C>(p.beta);
   for (std::int64_t i = 0; i < p.tile.m; ++i) {
     C* row = c + i * c_stride;
-    const T* d = p.addend ? p.addend + i * p.addend_rows : nullptr;
+    const R* d = p.addend ? p.addend + i * p.addend_rows : nullptr;
     if (!d)
       std::fill_n(row, p.tile.n, C{0});
     else if (p.addend_columns == 1)
@@ -109,7 +110,7 @@ void start(const Piece<T>& p, Compute<T>* c, std::int64_t c_stride) {
 }
 
 template <class T>
-void compute(Piece<T> p) {
+requires(sizeof(T) > 2) void compute(Piece<T, T> p) {
   if (p.addend || (p.tile.k == 0 && !p.tile.accumulate)) start(p, p.c, p.tile.c_stride);
   p.tile.accumulate = p.tile.accumulate || p.addend != nullptr;
   if (p.tile.k > 0) library_tile(p.tile, p.a, p.b, p.c);
@@ -125,12 +126,12 @@ void widen(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t c
 
 // bf16 by instructions of the CPU: 1.6 to 1.9 times the speed of dnnl_sgemm in f32 on one thread (256^3 to
 // 4096x8960x1536).
-void compute_native(const Piece<bf16>& p) {
+void compute_native(const Piece<bf16, bf16>& p) {
   Tile t = p.tile;
-  if (t.alpha == 1 && !p.addend) return onednn_tile(t, p.a, p.b, p.c, true);
+  if (t.alpha == 1 && !p.addend) return onednn_tile(t, p.a, p.b, p.c);
   const Scratch<float> c(t.m * t.n);
   t.c_stride = t.n;
-  onednn_tile(t, p.a, p.b, c.data(), false);
+  onednn_tile(t, p.a, p.b, c.data());
   for (std::int64_t i = 0; i < t.m; ++i)
     for (std::int64_t j = 0; j < t.n; ++j) {
       float y = t.alpha * c[i * t.n + j];
@@ -138,10 +139,16 @@ void compute_native(const Piece<bf16>& p) {
       p.c[i * p.tile.c_stride + j] = static_cast<bf16>(y);
     }
 }
+void compute_native(const Piece<bf16, float>& p) {
+  Tile t = p.tile;
+  t.accumulate = p.addend != nullptr;
+  if (p.addend) start(p, p.c, t.c_stride);
+  onednn_tile(t, p.a, p.b, p.c);
+}
 
 // Sixteen-bit floats: pieces of both operands are widened, k in panels, so the working memory stays within the cache.
-template <class T>
-requires(sizeof(T) == 2) void compute(Piece<T> p) {
+template <class T, class R>
+requires(sizeof(T) == 2) void compute(Piece<T, R> p) {
   constexpr std::int64_t panel = 512;
   if (p.tile.accumulate) {
     p.addend = p.c;
@@ -175,7 +182,7 @@ requires(sizeof(T) == 2) void compute(Piece<T> p) {
   }
   for (std::int64_t i = 0; i < t.m; ++i)
 #pragma omp simd
-    for (std::int64_t j = 0; j < t.n; ++j) p.c[i * t.c_stride + j] = static_cast<T>(c[i * t.n + j]);
+    for (std::int64_t j = 0; j < t.n; ++j) p.c[i * t.c_stride + j] = static_cast<R>(c[i * t.n + j]);
 }
 
 // Where batch number `at` (row-major over the batch axes) starts.
@@ -189,13 +196,13 @@ std::int64_t batch_offset(const Shape& batch, const Shape& strides, std::int64_t
   return offset;
 }
 
-template <class T>
-void typed_product(DType dtype, const Product& p, const T* a, const T* b, T* c) {
+template <class T, class R>
+void typed_product(DType dtype, const Product& p, const T* a, const T* b, R* c) {
   const std::int64_t batches = count(p.batch);
   if (batches == 0 || p.m == 0 || p.n == 0) return;
   const Split s = split(dtype, batches, p.m, p.n, p.k);
   const std::int64_t pieces = s.row_pieces * s.column_pieces;
-  const T* addend = static_cast<const T*>(p.addend);
+  const R* addend = static_cast<const R*>(p.addend);
   run_parallel(batches * pieces, s.batches, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t at = begin; at < end; ++at) {
       const std::int64_t batch = at / pieces, piece = at % pieces;
@@ -210,12 +217,12 @@ void typed_product(DType dtype, const Product& p, const T* a, const T* b, T* c) 
                       p.b.transposed,
                       p.alpha,
                       p.accumulate};
-      compute(Piece<T>{tile,
-                       a + batch_offset(p.batch, p.a.batch_strides, batch) + (p.a.transposed ? i : i * p.a.row_stride),
-                       b + batch_offset(p.batch, p.b.batch_strides, batch) + (p.b.transposed ? j * p.b.row_stride : j),
-                       addend ? addend + i * p.addend_rows + j * p.addend_columns : nullptr,
-                       c + batch_offset(p.batch, p.c.batch_strides, batch) + i * p.c.row_stride + j, p.addend_rows,
-                       p.addend_columns, p.beta});
+      compute(Piece<T, R>{
+          tile, a + batch_offset(p.batch, p.a.batch_strides, batch) + (p.a.transposed ? i : i * p.a.row_stride),
+          b + batch_offset(p.batch, p.b.batch_strides, batch) + (p.b.transposed ? j * p.b.row_stride : j),
+          addend ? addend + i * p.addend_rows + j * p.addend_columns : nullptr,
+          c + batch_offset(p.batch, p.c.batch_strides, batch) + i * p.c.row_stride + j, p.addend_rows, p.addend_columns,
+          p.beta});
     }
   });
 }
@@ -232,6 +239,11 @@ void product(DType dtype, const Product& p, const void* a, const void* b, void* 
   with_type(ProductCarriers{}, product_carrier(dtype), [&]<class T>(Type<T>) {
     typed_product(dtype, p, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c));
   });
+}
+
+void wide_product(DType dtype, const Product& p, const void* a, const void* b, float* c) {
+  with_type(Types<f16, bf16>{}, dtype,
+            [&]<class T>(Type<T>) { typed_product(dtype, p, static_cast<const T*>(a), static_cast<const T*>(b), c); });
 }
 
 }  // namespace tessera

@@ -42,6 +42,9 @@ struct Product {
 // Elements are `dtype` in all operands.
 void product(DType dtype, const Product& p, const void* a, const void* b, void* c);
 
+// The same with C and D in f32, not rounded; `dtype` is f16 or bf16, alpha 1.
+void wide_product(DType dtype, const Product& p, const void* a, const void* b, float* c);
+
 // The element types of `product`.
 using ProductTypes = Types<float, double, f16, bf16, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t>;
 

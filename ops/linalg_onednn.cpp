@@ -31,15 +31,23 @@ class OneThread {
 class Bf16Product {
  public:
   using Key = std::array<std::int64_t, 8>;
-  static Key key(const Tile& t, bool to_bf16) {
-    return {t.m, t.n, t.k, t.a_stride, t.b_stride, t.c_stride, t.a_transposed + 2 * t.b_transposed, to_bf16};
+  using Type = dnnl::memory::data_type;
+  static Key key(const Tile& t, Type result) {
+    return {t.m,
+            t.n,
+            t.k,
+            t.a_stride,
+            t.b_stride,
+            t.c_stride,
+            t.a_transposed + 2 * t.b_transposed + 4 * t.accumulate,
+            static_cast<int>(result)};
   }
 
-  Bf16Product(const Tile& t, bool to_bf16)
+  Bf16Product(const Tile& t, Type result)
       : a_(matrix(t.m, t.k, t.a_stride, t.a_transposed, Type::bf16)),
         b_(matrix(t.k, t.n, t.b_stride, t.b_transposed, Type::bf16)),
-        c_(matrix(t.m, t.n, t.c_stride, false, to_bf16 ? Type::bf16 : Type::f32)),
-        matmul_({dnnl::matmul::desc(a_, b_, c_), engine()}) {}
+        c_(matrix(t.m, t.n, t.c_stride, false, result)),
+        matmul_({dnnl::matmul::desc(a_, b_, c_), adding(t.accumulate), engine()}) {}
 
   void run(const bf16* a, const bf16* b, void* c) const {
     dnnl::stream stream(engine());
@@ -50,7 +58,14 @@ class Bf16Product {
   }
 
  private:
-  using Type = dnnl::memory::data_type;
+  // Of a product that is added to what C holds, or replaces it.
+  static dnnl::primitive_attr adding(bool accumulate) {
+    dnnl::post_ops after;
+    if (accumulate) after.append_sum(1.0f);
+    dnnl::primitive_attr attributes;
+    attributes.set_post_ops(after);
+    return attributes;
+  }
   static const dnnl::engine& engine() {
     static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
     return cpu;
@@ -63,13 +78,23 @@ class Bf16Product {
   dnnl::matmul matmul_;
 };
 
-const Bf16Product& bf16_product(const Tile& t, bool to_bf16) {
+const Bf16Product& bf16_product(const Tile& t, Bf16Product::Type result) {
   constexpr std::size_t kept = 256;
   thread_local std::map<Bf16Product::Key, Bf16Product> made;
-  const auto key = Bf16Product::key(t, to_bf16);
+  const auto key = Bf16Product::key(t, result);
   if (const auto at = made.find(key); at != made.end()) return at->second;
   if (made.size() >= kept) made.clear();
-  return made.try_emplace(key, t, to_bf16).first->second;
+  return made.try_emplace(key, t, result).first->second;
+}
+
+void bf16_tile(const Tile& t, const bf16* a, const bf16* b, void* c, Bf16Product::Type result) {
+  const OneThread one_thread;
+  try {
+    bf16_product(t, result).run(a, b, c);
+  } catch (const dnnl::error& e) {
+    throw Error(e.status == dnnl_out_of_memory ? Code::run_time : Code::internal,
+                concat("a bf16 matrix product failed: ", e.message));
+  }
 }
 
 }  // namespace
@@ -87,14 +112,11 @@ bool multiplies_bf16() {
   return able;
 }
 
-void onednn_tile(const Tile& t, const bf16* a, const bf16* b, void* c, bool to_bf16) {
-  const OneThread one_thread;
-  try {
-    bf16_product(t, to_bf16).run(a, b, c);
-  } catch (const dnnl::error& e) {
-    throw Error(e.status == dnnl_out_of_memory ? Code::run_time : Code::internal,
-                concat("a bf16 matrix product failed: ", e.message));
-  }
+void onednn_tile(const Tile& t, const bf16* a, const bf16* b, bf16* c) {
+  bf16_tile(t, a, b, c, Bf16Product::Type::bf16);
+}
+void onednn_tile(const Tile& t, const bf16* a, const bf16* b, float* c) {
+  bf16_tile(t, a, b, c, Bf16Product::Type::f32);
 }
 
 }  // namespace tessera

@@ -3,7 +3,7 @@
 //
 //   Add(MatMul(x [1, 4096, 1536], W [1536, 8960]), b [8960])
 //     -> Reshape(Gemm(Reshape(x, [4096, 1536]), W, b), [1, 4096, 8960])      Reshapes are views
-//   Add(Gemm(x, W), b) -> Gemm(x, W, b)
+//   Add(Gemm(x, W), b) -> Gemm(x, W, b), and so for WideMatMul
 #include "runtime/op/reshaped.h"
 #include "runtime/pass/replace_matches.h"
 
@@ -16,11 +16,16 @@ struct Bias {
   std::vector<NodeId> nodes;
 };
 
+bool is_wide(const Node& n) { return n.op->domain == "tessera" && n.op->name == "WideMatMul"; }
+
 bool is_product(const Graph& g, const Node& n) {
-  if (!n.op->domain.empty() || g.at(n.out[0]).dtype != DType::f32) return false;
-  if (n.op->name == "Gemm") return n.in.size() < 3 || n.in[2] == ValueId::none;
-  if (n.op->name != "MatMul") return false;
+  if (g.at(n.out[0]).dtype != DType::f32) return false;
+  const bool free = n.in.size() < 3 || n.in[2] == ValueId::none;
   const auto &a = g.at(n.in[0]).shape, &b = g.at(n.in[1]).shape;
+  if (is_wide(n)) return free && b && b->rank() >= 2;
+  if (!n.op->domain.empty()) return false;
+  if (n.op->name == "Gemm") return free;
+  if (n.op->name != "MatMul") return false;
   return a && b && a->rank() >= 2 && b->rank() == 2 && count(*a) > 0;  // one B for all rows
 }
 
@@ -49,6 +54,7 @@ bool fuse_bias(Graph& g, const Registry& registry) {
     const Node product = g.at(g.at(c.product).producer);
     const Shape full = *g.at(c.product).shape;
     const ValueId row = reshaped(edit, c.row, Shape{full.back()});
+    if (is_wide(product)) return edit.node("tessera::WideMatMul", {product.in[0], product.in[1], row});
     if (product.op->name == "Gemm") {
       Attributes attributes = product.attributes;
       std::erase_if(attributes, [](const auto& a) { return a.first == "beta"; });

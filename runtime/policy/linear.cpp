@@ -26,23 +26,26 @@ bool matches(const RuleMatch& m, const std::string& name) {
   policy_error(policy.path, rule.at, "the rule matches no matrix product", near.empty() ? why : near);
 }
 
-// Gemm adds C in f32: only the product is rounded.
-void gemm_in_bf16(const Graph& g, Edit& edit, NodeId id) {
+// Operands are rounded, the result is not: sums, bias and what follows stay in f32.
+void multiply_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   const Node n = g.at(id);
   edit.before(id);
   const DType given = g.at(n.in[0]).dtype;
+  const bool gemm = n.op->name == "Gemm";
   const AttributeReader attr(n.op->attributes, n.attributes);
-  const auto rounded = [&](ValueId v) {
-    return edit.node("Cast", {v}, {{"to", static_cast<std::int64_t>(DType::bf16)}});
+  const auto rounded = [&](ValueId v, bool transposed) {
+    const ValueId x = edit.node("Cast", {v}, {{"to", static_cast<std::int64_t>(DType::bf16)}});
+    return transposed ? edit.node("Transpose", {x}) : x;
   };
-  Attributes attributes = n.attributes;
-  attributes.erase("beta");
-  const ValueId product = edit.node("Gemm", {rounded(n.in[0]), rounded(n.in[1])}, attributes);
-  const ValueId y = edit.node("Cast", {product}, {{"to", static_cast<std::int64_t>(given)}});
-  const float beta = attr.real("beta");
-  ValueId c = n.in[2];
-  if (beta != 1) c = edit.node("Mul", {c, edit.scalar_like(c, static_cast<double>(beta))});
-  edit.replace(n.out[0], edit.node("Add", {y, c}));
+  const auto scaled = [&](ValueId v, float by) {
+    return by == 1 ? v : edit.node("Mul", {v, edit.scalar_like(v, static_cast<double>(by))});
+  };
+  ValueId y = edit.node("tessera::WideMatMul",
+                        {rounded(n.in[0], gemm && attr.flag("transA")), rounded(n.in[1], gemm && attr.flag("transB"))});
+  if (given != DType::f32) y = edit.node("Cast", {y}, {{"to", static_cast<std::int64_t>(given)}});
+  if (gemm) y = scaled(y, attr.real("alpha"));
+  if (n.in.size() > 2) y = edit.node("Add", {y, scaled(n.in[2], attr.real("beta"))});
+  edit.replace(n.out[0], y);
   edit.erase(id);
 }
 
@@ -84,10 +87,7 @@ std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& 
     const Node& n = g.at(products[p]);
     const DType type = g.at(n.in[0]).dtype;
     if (!trail[p].bf16 || (type != DType::f32 && type != DType::f64 && type != DType::f16)) continue;
-    if (n.in.size() > 2)
-      gemm_in_bf16(g, edit, products[p]);
-    else
-      compute_in_bf16(g, edit, products[p]);
+    multiply_in_bf16(g, edit, products[p]);
   }
   return trail;
 }

@@ -184,6 +184,40 @@ TEST(Product, is_the_same_for_any_number_of_threads) {
   }
 }
 
+// Sixteen-bit operands, sums and addend in f32: far closer to f64 than a result of sixteen bits could be, by the CPU's
+// instructions and by widening, and the same for any number of threads.
+TEST(Product, keeps_wide_sums) {
+  for (const auto& [m, n, k] : {std::array{5, 7, 3}, std::array{130, 200, 77}, std::array{1, 3000, 600}})
+    for (const DType type : {DType::bf16, DType::f16})
+      for (const bool adds : {false, true}) {
+        SCOPED_TRACE(concat(type, " ", m, "x", n, "x", k, adds ? " + row" : ""));
+        const auto rounded = [&](std::int64_t size, int seed) {
+          return converted(Tensor::of<float>(Shape{size}, filled<float>(size, seed)), type);
+        };
+        const Tensor a = rounded(m * k, 1), b = rounded(k * n, 2);
+        const auto row = filled<float>(n, 3);
+        Product p;
+        p.m = m, p.n = n, p.k = k;
+        p.a = {k}, p.b = p.c = {n};
+        if (adds) p.addend = row.data(), p.addend_columns = 1;
+        std::vector<float> one(static_cast<std::size_t>(m * n)), many = one;
+        with_threads(1, [&] { wide_product(type, p, a.raw(), b.raw(), one.data()); });
+        with_threads(8, [&] { wide_product(type, p, a.raw(), b.raw(), many.data()); });
+        EXPECT_EQ(one, many);
+        const auto x = doubles(a), y = doubles(b);
+        for (int i = 0; i < m; ++i)
+          for (int j = 0; j < n; ++j) {
+            double sum = adds ? row[static_cast<std::size_t>(j)] : 0, size = std::abs(sum);
+            for (int l = 0; l < k; ++l) {
+              const double term = x[static_cast<std::size_t>(i * k + l)] * y[static_cast<std::size_t>(l * n + j)];
+              sum += term;
+              size += std::abs(term);
+            }
+            ASSERT_NEAR(one[static_cast<std::size_t>(i * n + j)], sum, 1e-6 * size) << i << ", " << j;
+          }
+      }
+}
+
 // Both libraries on the same piece: TESSERA_GEMM=eigen must not change answers beyond rounding.
 TEST(Product, libraries_agree) {
   for (const bool ta : {false, true})

@@ -315,6 +315,15 @@ TEST(FuseBias, joins_a_gemm_that_has_none) {
   EXPECT_THAT(ops(c.e.g), ElementsAre("Gemm"));
 }
 
+TEST(FuseBias, joins_a_product_of_bf16_that_keeps_its_sums) {
+  Chain c;
+  const auto x = c.e.input("x", {2, 3, 5}, DType::bf16), w = c.e.input("w", {5, 7}, DType::bf16);
+  const auto b = c.e.input("b", {7});
+  c.e.output("y", c.node("Add", {c.node("tessera::WideMatMul", {x, w}), b}));
+  expect_same_after(fuse_bias_pass, c.e.g);
+  EXPECT_THAT(ops(c.e.g), ElementsAre("WideMatMul"));
+}
+
 TEST(FuseBias, leaves_what_is_no_bias) {
   // A column, a whole matrix, a product per batch, and f64, whose product would add it in a sweep anyway.
   const auto refused = [](const Shape& a, const Shape& b, const Shape& added, DType t = DType::f32) {

@@ -344,10 +344,18 @@ TEST(Apply, rounds_operands_to_bf16) {
   EXPECT_EQ(model.g.at(model.site(0).in[0]).dtype, DType::bf16);
   EXPECT_EQ(model.g.at(model.site(3).in[0]).dtype, DType::f32);
   EXPECT_EQ(model.g.at(model.g.outputs[0].value).dtype, DType::f32);
+  int rounded = 0;
   for (const auto& n : model.g.nodes) {
-    if (n.op->name != "MatMul") continue;
-    EXPECT_EQ(model.g.at(n.in[0]).dtype == DType::bf16, n.name.find("blocks.1") == std::string::npos) << n.name;
+    if (n.op->name == "MatMul") {
+      EXPECT_THAT(n.name, HasSubstr("blocks.1"));
+    }
+    if (n.op->name != "WideMatMul") continue;
+    ++rounded;
+    EXPECT_EQ(model.g.at(n.in[0]).dtype, DType::bf16);
+    EXPECT_EQ(model.g.at(n.in[1]).dtype, DType::bf16);
+    EXPECT_EQ(model.g.at(n.out[0]).dtype, DType::f32) << "sums are not rounded";
   }
+  EXPECT_GT(rounded, 0);
 }
 
 }  // namespace
