@@ -5,6 +5,7 @@
 #include "runtime/base/nearest.h"
 #include "runtime/load/load.h"
 #include "runtime/load/save.h"
+#include "runtime/pass/passes.h"
 #include "runtime/plan/cost.h"
 #include "runtime/session/open_policy.h"
 #include "runtime/session/record_methods.h"
@@ -285,9 +286,11 @@ int list_near_misses(const InspectFlags& f, Format format) {
   const bool fuses = std::find(fusing.begin(), fusing.end(), &pass) != fusing.end();
   const Registry registry = f.session.registry();
   const Graph loaded = load(f.model, registry);
-  const Graph g =
-      graph_after(fuses ? Stage::fuse : Stage::sites, loaded,
-                  binding_of(f.inputs, loaded, given_inputs(f.inputs, loaded)), registry, f.session.passes());
+  PassOptions options = f.session.passes();
+  // Chains of what other passes leave would hide it.
+  if (&pass != &fuse_elementwise_pass) options.disabled.emplace(fuse_elementwise_pass.name);
+  const Graph g = graph_after(fuses ? Stage::fuse : Stage::sites, loaded,
+                              binding_of(f.inputs, loaded, given_inputs(f.inputs, loaded)), registry, options);
   Table table{{"node", "left by " + f.why + " because"}, {}};
   Json list = Json::array();
   for (const Miss& miss : pass.near_misses(g)) {

@@ -4,7 +4,7 @@ namespace tessera {
 namespace {
 
 ValueId write(Edit& edit, const NormalizationChain& c) {
-  std::vector<ValueId> in{c.x, c.scale, c.bias};
+  std::vector<ValueId> in{c.x, scale_of(edit, c), c.bias};
   while (in.back() == ValueId::none) in.pop_back();
   return edit.node("LayerNormalization", std::move(in), c.attributes());
 }
@@ -21,7 +21,7 @@ const PassDef fuse_layer_normalization_pass{
         [](Graph& g, const Registry& registry) {
           return replace_matches(g, registry, normalization_chain<Norm::layer>, write);
         },
-    .near_misses = [](const Graph& g) { return near_misses(g, normalization_chain<Norm::layer>); },
+    .near_misses = near_chains<Norm::layer>,
 };
 
 }  // namespace tessera

@@ -24,13 +24,12 @@ struct Modulation {
 // Reads forward from a norm: [Mul] [Add], each with an operand smaller than x.
 class Reader {
  public:
-  Reader(const Graph& g, const Uses& uses) : g_(g), uses_(uses), m_(g, uses) {}
+  Reader(const Graph& g, const Uses& uses, Furthest* furthest) : g_(g), uses_(uses), m_(g, uses, furthest) {}
 
   // Where node n is the first of them.
-  std::optional<Modulation> read(NodeId n, std::string& reason) const {
+  std::optional<Modulation> read(NodeId n) {
     for (const ValueId v : g_.at(n).in)
-      if (is_norm(v))
-        if (auto c = modulation(n, v, reason)) return c;
+      if (is_norm(v) && modulated(v, n)) return c_;
     return std::nullopt;
   }
 
@@ -45,51 +44,50 @@ class Reader {
   // RMSNormalization has no bias.
   bool has_bias(ValueId v) const { return g_.at(g_.at(v).producer).op->name == "LayerNormalization"; }
 
-  std::optional<Modulation> modulation(NodeId n, ValueId v, std::string& reason) const {
-    if (!modulates(n, v, "Mul", reason) && !(has_bias(v) && modulates(n, v, "Add", reason))) return std::nullopt;
-    std::string why;
+  bool modulated(ValueId v, NodeId n) {
+    m_.keep(0);
+    m_.add(g_.at(v).producer);
+    if (!modulates(n, v, "Mul") && !(has_bias(v) && modulates(n, v, "Add"))) return false;
+    m_.add(n);
     for (const NodeId other : uses_.of[index(v)])
-      if (!modulates(other, v, "Mul", why) && !(has_bias(v) && modulates(other, v, "Add", why)))
-        return reason =
-                   concat("'", g_.at(v).name, "' is also read by '", g_.at(other).name, "', which needs it as it is"),
-               std::nullopt;
-    if (uses_.as_output[index(v)] > 0) return reason = concat("'", g_.at(v).name, "' is also an output"), std::nullopt;
-    Modulation c{.last = n, .norm = g_.at(v).producer, .result = v, .nodes = {}};
-    if (uses_.of[index(v)].size() == 1) c.nodes.push_back(c.norm);
-    c.times = take(c, n, "Mul");
-    if (has_bias(v)) c.plus = take(c, c.times == ValueId::none ? n : m_.only_reader(c.result), "Add");
-    return c;
+      if (!modulates(other, v, "Mul") && !(has_bias(v) && modulates(other, v, "Add")))
+        return m_.wants(false, "'", g_.at(v).name, "' is also read by '", g_.at(other).name,
+                        "', which needs it as it is");
+    if (!m_.wants(uses_.as_output[index(v)] == 0, "'", g_.at(v).name, "' is also an output")) return false;
+    c_ = {.last = n, .norm = g_.at(v).producer, .result = v, .nodes = {}};
+    if (uses_.of[index(v)].size() == 1) c_.nodes.push_back(c_.norm);
+    c_.times = take(n, "Mul");
+    if (has_bias(v)) c_.plus = take(c_.times == ValueId::none ? n : m_.only_reader(c_.result), "Add");
+    return true;
   }
 
   // Whether node n multiplies v by something much smaller, or adds it.
-  bool modulates(NodeId n, ValueId v, std::string_view op, std::string& reason) const {
+  bool modulates(NodeId n, ValueId v, std::string_view op) {
     if (n == NodeId::none || g_.at(n).op->name != op || !g_.at(n).op->domain.empty()) return false;
     const ValueId by = operand(n, v);
     const auto &small = g_.at(by).shape, &full = g_.at(v).shape;
-    if (!small || !full || g_.at(g_.at(n).out[0]).shape != full) return false;
-    if (2 * count(*small) <= count(*full)) return true;
-    reason = concat("'", g_.at(by).name, "' has ", count(*small), " elements, too many beside the ", count(*full),
-                    " of '", g_.at(v).name, "'");
-    return false;
+    return small && full && g_.at(g_.at(n).out[0]).shape == full &&
+           m_.wants(2 * count(*small) <= count(*full), "'", g_.at(by).name, "' has ", count(*small),
+                    " elements, too many beside the ", count(*full), " of '", g_.at(v).name, "'");
   }
   ValueId operand(NodeId n, ValueId v) const { return g_.at(n).in[g_.at(n).in[0] == v ? 1 : 0]; }
 
-  ValueId take(Modulation& c, NodeId n, std::string_view op) const {
-    std::string why;
-    if (!modulates(n, c.result, op, why)) return ValueId::none;
-    const ValueId by = operand(n, c.result);
-    c.nodes.push_back(c.last = n);
-    c.result = g_.at(n).out[0];
+  ValueId take(NodeId n, std::string_view op) {
+    if (!modulates(n, c_.result, op)) return ValueId::none;
+    const ValueId by = operand(n, c_.result);
+    c_.nodes.push_back(c_.last = n);
+    c_.result = g_.at(n).out[0];
     return by;
   }
 
   const Graph& g_;
   const Uses& uses_;
-  const Match m_;
+  Match m_;
+  Modulation c_{};
 };
 
-std::optional<Modulation> modulation(const Graph& g, const Uses& uses, NodeId n, std::string& reason) {
-  return Reader(g, uses).read(n, reason);
+std::optional<Modulation> modulation(const Graph& g, const Uses& uses, NodeId n, Furthest* furthest) {
+  return Reader(g, uses, furthest).read(n);
 }
 
 bool fuse_modulation(Graph& g, const Registry& registry) {
@@ -120,7 +118,10 @@ const PassDef fuse_modulation_pass{
         "tensors do right after it (adaptive layer norm), in a norm for each where there are several.",
     .source = "Peebles & Xie 2023, arXiv:2212.09748 (adaLN)",
     .run = fuse_modulation,
-    .near_misses = [](const Graph& g) { return near_misses(g, modulation); },
+    .near_misses =
+        [](const Graph& g) {
+          return near_misses(g, modulation, {"LayerNormalization", "RMSNormalization"});
+        },
 };
 
 }  // namespace tessera

@@ -4,11 +4,8 @@ namespace tessera {
 namespace {
 
 ValueId write(Edit& edit, const NormalizationChain& c) {
-  ValueId scale = c.scale;
-  if (scale == ValueId::none) {
-    const std::vector<float> ones(static_cast<std::size_t>(edit.shape(c.x)->back()), 1.0f);
-    scale = edit.constant(converted(Tensor::vector<float>(ones), edit.dtype(c.result)));
-  }
+  ValueId scale = scale_of(edit, c);
+  if (scale == ValueId::none) scale = even_scale(edit, c, 1);
   return edit.node("RMSNormalization", {c.x, scale}, c.attributes());
 }
 
@@ -22,7 +19,7 @@ const PassDef fuse_rms_normalization_pass{
     .source = "Zhang & Sennrich 2019, arXiv:1910.07467; torch.onnx exports",
     .run = [](Graph& g,
               const Registry& registry) { return replace_matches(g, registry, normalization_chain<Norm::rms>, write); },
-    .near_misses = [](const Graph& g) { return near_misses(g, normalization_chain<Norm::rms>); },
+    .near_misses = near_chains<Norm::rms>,
 };
 
 }  // namespace tessera

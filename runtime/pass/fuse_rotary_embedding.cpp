@@ -38,7 +38,10 @@ const PassDef fuse_rotary_embedding_pass{
         "pairs interleaved or in halves, [B, L, H, D] or [B, H, L, D].",
     .source = "Su et al. 2021, arXiv:2104.09864; exports of diffusers, transformers and Wan2.1",
     .run = [](Graph& g, const Registry& registry) { return replace_matches(g, registry, rotation, write); },
-    .near_misses = [](const Graph& g) { return near_misses(g, rotation); },
+    .near_misses =
+        [](const Graph& g) {
+          return near_misses(g, rotation, {"Sub", "Neg"});
+        },
 };
 
 }  // namespace tessera

@@ -1,10 +1,9 @@
 #pragma once
 // The sweep that passes share which replace a pattern by one node.
 //
-//   find(graph, uses, node, reason) -> std::optional<M>   the pattern that ends in (or grows from) a node; where it is
-//                                                         there but cannot be replaced, nothing and the reason
+//   find(graph, uses, node, furthest) -> std::optional<M>   the pattern that ends in (or grows from) a node
 //   M: NodeId last; ValueId result; std::vector<NodeId> nodes   `last` computes `result`; `nodes` are to go
-//   write(edit, const M&) -> ValueId                      writes what stands for `result`
+//   write(edit, const M&) -> ValueId                            writes what stands for `result`
 #include "runtime/graph/match.h"
 #include "runtime/pass/passes.h"
 
@@ -17,8 +16,7 @@ bool replace_matches(Graph& g, const Registry& registry, Find find, Write write)
   Edit edit(g, registry);
   const std::size_t nodes = g.nodes.size();
   for (std::size_t n = 0; n < nodes; ++n) {
-    std::string reason;
-    const auto match = find(g, uses, static_cast<NodeId>(n), reason);
+    const auto match = find(g, uses, static_cast<NodeId>(n), nullptr);
     if (!match) continue;
     edit.before(match->last);
     edit.replace(match->result, write(edit, *match));
@@ -29,15 +27,25 @@ bool replace_matches(Graph& g, const Registry& registry, Find find, Write write)
   return changed;
 }
 
+// A node from which reading failed, and how.
+struct Attempt {
+  NodeId node;
+  Furthest furthest;
+};
+// What nearly matched: attempts that had read a node of one of the operators `marks`, by which the pattern is known, or
+// came within `reach` nodes of one. Of the attempts on one such node, the furthest.
+std::vector<Miss> near_misses(const Graph& g, const std::vector<Attempt>& attempts,
+                              std::initializer_list<std::string_view> marks, int reach = 0);
+
 template <class Find>
-std::vector<Miss> near_misses(const Graph& g, Find find) {
+std::vector<Miss> near_misses(const Graph& g, Find find, std::initializer_list<std::string_view> marks, int reach = 0) {
   const Uses uses(g);
-  std::vector<Miss> misses;
+  std::vector<Attempt> attempts;
   for (std::size_t n = 0; n < g.nodes.size(); ++n) {
-    std::string reason;
-    if (!find(g, uses, static_cast<NodeId>(n), reason) && !reason.empty()) misses.push_back({g.nodes[n].name, reason});
+    Attempt a{static_cast<NodeId>(n), {}};
+    if (!find(g, uses, a.node, &a.furthest)) attempts.push_back(std::move(a));
   }
-  return misses;
+  return near_misses(g, attempts, marks, reach);
 }
 
 }  // namespace tessera

@@ -13,9 +13,9 @@ struct Member {
 
 class Reader {
  public:
-  Reader(const Graph& g, const Uses& uses) : g_(g), m_(g, uses) {}
+  Reader(const Graph& g, const Uses& uses, Furthest* furthest) : g_(g), m_(g, uses, furthest) {}
 
-  std::optional<Rotation> read(NodeId n, std::string& reason) {
+  std::optional<Rotation> read(NodeId n) {
     const Node& root = g_.at(n);
     if (!root.op->domain.empty() || !g_.at(root.out[0]).shape) return std::nullopt;
     c_.last = n;
@@ -24,11 +24,7 @@ class Reader {
     const auto& name = root.op->name;
     if (!(name == "Concat" ? joined(root) : name == "ScatterND" ? scattered(root) : name == "Add" && mixed(root)))
       return std::nullopt;
-    reason = tables();
-    if (reason.empty())
-      if (const auto v = m_.read_outside(c_.result))
-        reason = concat("'", g_.at(*v).name, "' inside of it is also read by others");
-    if (!reason.empty()) return std::nullopt;
+    if (!tables() || !m_.wants_no_other_readers(c_.result)) return std::nullopt;
     c_.nodes = m_.nodes();
     return c_;
   }
@@ -110,11 +106,16 @@ class Reader {
     if (!ac || !bs || !as || !bc) return false;
     if (as->member.second) std::swap(as, bc);
     const Member a = ac->member;
-    for (const auto* p : {&bs, &as, &bc})
-      if ((*p)->member.x != a.x || (*p)->member.interleaved != interleaved) return false;
-    if (a.interleaved != interleaved || a.second || !bs->member.second || as->member.second || !bc->member.second)
+    for (const auto* p : {&ac, &bs, &as, &bc})
+      if (!m_.wants((*p)->member.x == a.x, "it turns '", g_.at(a.x).name, "' and '", g_.at((*p)->member.x).name, "'") ||
+          !m_.wants((*p)->member.interleaved == interleaved, "it takes apart '", g_.at(a.x).name,
+                    "' in another way than it puts it together: neighbours here, halves there"))
+        return false;
+    if (!m_.wants(!a.second && bs->member.second && !as->member.second && bc->member.second,
+                  "its signs are not those of a rotation") ||
+        !m_.wants(ac->table == bc->table && bs->table == as->table && shape(re) == shape(im),
+                  "the two features of a pair are turned by different tables"))
       return false;
-    if (ac->table != bc->table || bs->table != as->table || shape(re) != shape(im)) return false;
     c_.x = a.x;
     c_.interleaved = interleaved;
     c_.cos = ac->table;
@@ -188,6 +189,7 @@ class Reader {
           c_.wide = true;
           return describe(shape(c_.result), width(c_.result) / 2);
         }
+        m_.wants(false, "it turns '", g_.at(c_.x).name, "', and '", g_.at(root.in[i]).name, "' is no multiple of that");
       }
     }
     return false;
@@ -198,10 +200,15 @@ class Reader {
     const Node* n = m_.by(view ? view->in[0] : v, "Concat");
     const auto j = n ? joint(*n) : std::nullopt;
     const Node* negative = j ? m_.by(j->first, "Neg") : nullptr;
-    if (!negative || j->interleaved != (view != nullptr)) return false;
+    if (!negative) return false;
     const auto b = member(negative->in[0]), a = member(j->second);
-    if (!a || !b || a->second || !b->second || a->x != b->x) return false;
-    if (a->interleaved != j->interleaved || b->interleaved != j->interleaved) return false;
+    if (!a || !b ||
+        !m_.wants(!a->second && b->second && a->x == b->x,
+                  "it does not make (-b, a) of the features (a, b) of one value") ||
+        !m_.wants(
+            a->interleaved == j->interleaved && b->interleaved == j->interleaved && j->interleaved == (view != nullptr),
+            "it takes features apart in another way than it puts them together: neighbours here, halves there"))
+      return false;
     c_.x = a->x;
     c_.interleaved = j->interleaved;
     return true;
@@ -226,39 +233,46 @@ class Reader {
     return four;
   }
 
-  // Which axis is the tokens' shows in the tables: the same for all heads. Empty, or what does not fit.
-  std::string tables() {
-    if (!known(c_.cos) || !known(c_.sin) || shape(c_.cos) != shape(c_.sin)) return "cos and sin differ in shape";
-    if (shape(c_.cos).rank() > 4) return "its tables have more than four axes";
+  // Which axis is the tokens' shows in the tables: the same for all heads.
+  bool tables() {
+    if (!m_.wants(known(c_.cos) && known(c_.sin) && shape(c_.cos) == shape(c_.sin), "cos and sin differ in shape") ||
+        !m_.wants(shape(c_.cos).rank() <= 4, "its tables have more than four axes"))
+      return false;
     const Shape t = padded(shape(c_.cos));
     const std::int64_t p = outer_[1], q = outer_[2];
     c_.heads_first = !(t[1] == p && t[2] == 1) || (p == 1 && t[2] == q);
-    if (c_.heads_first && !(t[1] == 1 && t[2] == q)) return "its tables are not the same for all heads";
     c_.heads = c_.heads_first ? p : q;
     c_.tokens = c_.heads_first ? q : p;
-    if (c_.heads == 0) return "it has no heads";
     c_.table_batch = t[0];
-    if (t[0] != 1 && t[0] != c_.batch) return "its tables are for another batch";
-    if (t[3] != (c_.wide ? 2 * c_.half : c_.half)) return "its tables have another width than the data";
-    if (c_.wide && (!repeats(c_.cos) || !repeats(c_.sin)))
-      return "the two features of a pair may get different angles: its tables are not known to repeat";
-    return {};
+    return m_.wants(!c_.heads_first || (t[1] == 1 && t[2] == q), "its tables are not the same for all heads") &&
+           m_.wants(c_.heads > 0, "it has no heads") &&
+           m_.wants(t[0] == 1 || t[0] == c_.batch, "its tables are for another batch") &&
+           m_.wants(t[3] == (c_.wide ? 2 * c_.half : c_.half), "its tables have another width than the data") &&
+           m_.wants(!c_.wide || (repeats(c_.cos) && repeats(c_.sin)),
+                    "the two features of a pair may get different angles: its tables are not known to repeat");
   }
 
   // Both features of each pair read the same entry: seen in a constant, or in how a table was computed.
   bool repeats(ValueId v) const {
     if (g_.is_constant(v)) return repeats(g_.at(v).constant);
-    if (c_.interleaved || g_.at(v).producer == NodeId::none) return false;
+    if (g_.at(v).producer == NodeId::none || !known(v)) return false;
     const Node& n = g_.at(g_.at(v).producer);
-    if (n.op->name == "Concat")
-      return n.in.size() == 2 && n.in[0] == n.in[1] && is_last(attribute(n, "axis"), shape(v).rank());
-    if (n.op->name == "Gather" && known(n.in[0]) && attribute(n, "axis") == 0 && shape(n.in[0]).rank() > 1)
-      return repeats(n.in[0]);  // rows of a cache, by position
-    const bool keeps_rows = n.op->view && known(n.in[0]) && width(n.in[0]) == width(v);
-    const bool alone = n.op->pointwise && !n.in.empty() && known(n.in[0]) && shape(n.in[0]) == shape(v);
-    for (std::size_t i = 1; i < n.in.size() && !n.op->view; ++i)
+    const ValueId from = n.in.empty() ? ValueId::none : n.in[0];
+    if (!known(from)) return false;
+    const auto& op = n.op->name;
+    // The angles of a row and once more of the row; or each angle twice, one axis further in.
+    const std::int64_t once = c_.interleaved ? 1 : c_.half;
+    if (op == "Concat")
+      return n.in.size() == 2 && n.in[0] == n.in[1] && is_last(attribute(n, "axis"), shape(v).rank()) &&
+             width(from) == once;
+    if (op == "Expand" || op == "Tile")
+      return width(from) == width(v) ? repeats(from) : width(from) == once && width(v) == 2 * once;
+    if (op == "Gather")  // rows of a cache, by position
+      return attribute(n, "axis") == 0 && shape(from).rank() > 1 && repeats(from);
+    if (n.op->view) return (c_.interleaved ? width(from) % 2 == 0 : width(from) == width(v)) && repeats(from);
+    for (std::size_t i = 1; i < n.in.size(); ++i)
       if (n.in[i] != ValueId::none && (!g_.at(n.in[i]).shape || count(shape(n.in[i])) != 1)) return false;
-    return (keeps_rows || alone) && repeats(n.in[0]);
+    return n.op->pointwise && shape(from) == shape(v) && repeats(from);
   }
   bool repeats(const Tensor& t) const {
     const auto half = static_cast<std::size_t>(c_.half), bytes = size_of(t.dtype());
@@ -279,8 +293,8 @@ class Reader {
 
 }  // namespace
 
-std::optional<Rotation> rotation(const Graph& g, const Uses& uses, NodeId n, std::string& reason) {
-  return Reader(g, uses).read(n, reason);
+std::optional<Rotation> rotation(const Graph& g, const Uses& uses, NodeId n, Furthest* furthest) {
+  return Reader(g, uses, furthest).read(n);
 }
 
 }  // namespace tessera

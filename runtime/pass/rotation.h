@@ -24,6 +24,6 @@ struct Rotation {
   bool wide = false;  // a pair's two entries are equal
 };
 
-std::optional<Rotation> rotation(const Graph& g, const Uses& uses, NodeId n, std::string& reason);
+std::optional<Rotation> rotation(const Graph& g, const Uses& uses, NodeId n, Furthest* furthest);
 
 }  // namespace tessera

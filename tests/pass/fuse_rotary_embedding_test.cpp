@@ -226,6 +226,36 @@ TEST(FuseRotaryEmbedding, sees_that_computed_tables_repeat) {
   EXPECT_TRUE(close(interpret(e.g, in)[0], interpret(before, in)[0]));
 }
 
+TEST(FuseRotaryEmbedding, sees_that_computed_tables_hold_each_angle_twice) {
+  // As diffusers computes them (Flux, CogVideoX): repeat_interleave(Cos(f), 2), here by Expand, Tile and Concat.
+  for (const std::string how : {"Expand", "Tile", "Concat", "before Cos"}) {
+    SCOPED_TRACE(how);
+    Rope rope(Form::stack_wide, {}, true, false);
+    SmallGraph& e = rope.e;
+    const auto f = e.input("f", {tokens, half});
+    const auto twice = [&](ValueId v) {
+      v = e.node("Unsqueeze", {v, e.build.ints({-1})});
+      if (how == "Tile") v = e.node("Tile", {v, e.build.ints({1, 1, 2})});
+      if (how == "Concat") v = e.node("Concat", {v, v}, {{"axis", std::int64_t{-1}}});
+      if (how == "Expand" || how == "before Cos") v = e.node("Expand", {v, e.build.ints({tokens, half, 2})});
+      return e.node("Reshape", {v, e.build.ints({tokens, 2 * half})});
+    };
+    const auto table = [&](const char* op) {
+      const auto t = how == "before Cos" ? e.node(op, {twice(f)}) : twice(e.node(op, {f}));
+      return e.node("Unsqueeze", {t, e.build.ints({0, 1})});
+    };
+    rope.cos = table("Cos");
+    rope.sin = table("Sin");
+    e.g.outputs.clear();
+    e.output("y", rope.rotate(Form::stack_wide));
+    const Graph before = e.g;
+    EXPECT_TRUE(fuse_rotary_embedding_pass.run(e.g, builtin_registry()));
+    verify(e.g);
+    const auto in = random_inputs(before);
+    EXPECT_TRUE(close(interpret(e.g, in)[0], interpret(before, in)[0]));
+  }
+}
+
 TEST(FuseRotaryEmbedding, wants_the_signs_of_a_rotation) {
   SmallGraph e;
   const auto x = e.input("x", {1, tokens, heads, 2 * half});

@@ -3,60 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <random>
 
-#include "runtime/graph/verify.h"
-#include "runtime/pass/passes.h"
-#include "tests/support/compare.h"
-#include "tests/support/interpret.h"
-#include "tests/support/small_graph.h"
+#include "tests/support/rewritten.h"
 
 namespace tessera {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::vector<std::string> ops(const Graph& g) {
-  std::vector<std::string> names;
-  for (const auto& n : g.nodes) names.emplace_back(n.op->name);
-  return names;
-}
-
-Tensor random_tensor(const Shape& shape, unsigned seed, DType type = DType::f32) {
-  std::mt19937 random(seed);
-  std::vector<float> values(static_cast<std::size_t>(count(shape)));
-  for (auto& v : values) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300;
-  return converted(Tensor::of<float>(shape, values), type);
-}
-
-std::vector<Tensor> random_inputs(const Graph& g) {
-  std::vector<Tensor> in;
-  for (const auto& i : g.inputs)
-    in.push_back(random_tensor(*g.at(i.value).shape, static_cast<unsigned>(in.size()) + 1, g.at(i.value).dtype));
-  return in;
-}
-
-// Applies one pass, and holds the result against the graph as it was.
-void expect_same_after(const PassDef& pass, Graph& g, double tolerance = 1e-5) {
-  const Graph before = g;
-  EXPECT_TRUE(pass.run(g, builtin_registry()));
-  verify(g);
-  EXPECT_FALSE(pass.run(g, builtin_registry())) << "not idempotent";
-  const auto in = random_inputs(before);
-  const auto expected = interpret(before, in), got = interpret(g, in);
-  for (std::size_t o = 0; o < got.size(); ++o) EXPECT_TRUE(close(got[o], expected[o], {tolerance, tolerance}));
-}
-
-struct Chain {
-  SmallGraph e;
-  ValueId node(std::string_view op, std::vector<ValueId> in, Attributes attributes = {}) {
-    return e.node(op, std::move(in), std::move(attributes));
-  }
-  ValueId number(double x, DType t = DType::f32) { return e.build.constant(Tensor::scalar(t, x)); }
-  ValueId mean(ValueId v, std::vector<std::int64_t> axes = {-1}) { return node("ReduceMean", {v, e.build.ints(axes)}); }
-  ValueId cast(ValueId v, DType t) { return node("Cast", {v}, {{"to", static_cast<std::int64_t>(t)}}); }
-};
 
 // d / sqrt(mean(d^2) + epsilon), spelled in one of six ways.
 ValueId normal(Chain& c, ValueId d, int spelling, std::vector<std::int64_t> axes = {-1}) {
@@ -322,6 +276,24 @@ TEST(FuseBias, joins_a_product_of_bf16_that_keeps_its_sums) {
   c.e.output("y", c.node("Add", {c.node("tessera::WideMatMul", {x, w}), b}));
   expect_same_after(fuse_bias_pass, c.e.g);
   EXPECT_THAT(ops(c.e.g), ElementsAre("WideMatMul"));
+}
+
+TEST(FuseBias, sees_the_product_through_reshapes_that_keep_its_rows) {
+  // Linear layers exported on a matrix of all tokens, the bias added after they are separated.
+  for (const bool gemm : {false, true}) {
+    Chain c;
+    const auto x = c.e.input("x", {2, 3, 5}), w = c.e.input("w", {5, 8}), b = c.e.input("b", {8});
+    const auto flat = c.node("Reshape", {x, c.e.build.ints({6, 5})});
+    const auto product = c.node(gemm ? "Gemm" : "MatMul", {flat, w});
+    c.e.output("y", c.node("Add", {b, c.node("Reshape", {product, c.e.build.ints({2, 3, 8})})}));
+    expect_same_after(fuse_bias_pass, c.e.g);
+    EXPECT_THAT(ops(c.e.g), ElementsAre("Reshape", "Gemm", "Reshape"));
+  }
+  Chain c;  // a row of the result is no longer one of the product
+  const auto x = c.e.input("x", {6, 5}), w = c.e.input("w", {5, 8}), b = c.e.input("b", {4});
+  const auto heads = c.node("Reshape", {c.node("MatMul", {x, w}), c.e.build.ints({6, 2, 4})});
+  c.e.output("y", c.node("Add", {b, heads}));
+  EXPECT_FALSE(fuse_bias_pass.run(c.e.g, builtin_registry()));
 }
 
 TEST(FuseBias, leaves_what_is_no_bias) {
