@@ -1,13 +1,13 @@
 // tessera bench MODEL...: how long models take, measured in turns so that what disturbs one disturbs all.
 #include <fmt/format.h>
 #include <sched.h>
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <mutex>
 
 #include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
 #include "tools/bench/worker.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/environment.h"
 #include "tools/inputs.h"
@@ -218,26 +218,22 @@ int bench(const BenchFlags& f) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Action& action) {
+void add_bench(Command& app) {
   auto f = std::make_shared<BenchFlags>();
-  CLI::App& sub = *app.add_subcommand("bench", "Measure models and policies in turns; compare each with the first");
-  sub.add_option("MODEL", f->models, "Models: .onnx, or .textproto")->type_name("")->required();
-  add_repeatable(sub, "--policy", f->policies, "A policy to measure with; several are compared; none: without one",
-                 "FILE|none");
+  Command sub = app.subcommand("bench", "Measure models and policies in turns; compare each with the first");
+  sub.option("MODEL", f->models, "Models: .onnx, or .textproto").required();
+  sub.option("--policy FILE|none", f->policies, "A policy to measure with; several are compared; none: without one");
   f->at.add_to(sub);
-  sub.add_option("--repeat", f->repeat, "Measured rounds; in each every model runs once")
-      ->type_name("N")
-      ->capture_default_str();
-  sub.add_option("--warmup", f->warmup, "Rounds before those")->type_name("N")->capture_default_str();
-  sub.add_option("--threads", f->threads, "Threads to use; several numbers are compared; 0: all the process may use")
-      ->type_name("N,...")
-      ->capture_default_str();
-  add_repeatable(sub, "--require", f->require,
-                 "Exit with 7 unless this holds for all: ratio, median_s, gflops, peak_rss_mb", "'ratio<=0.9'");
+  sub.option("--repeat N", f->repeat, "Measured rounds; in each every model runs once").shows_default();
+  sub.option("--warmup N", f->warmup, "Rounds before those").shows_default();
+  sub.option("--threads N,...", f->threads, "Threads to use; several numbers are compared; 0: all the process may use")
+      .shows_default();
+  sub.option("--require 'ratio<=0.9'", f->require,
+             "Exit with 7 unless this holds for all: ratio, median_s, gflops, peak_rss_mb");
   f->inputs.add_to(sub);
   f->session.add_limits_to(sub);
   f->report.add_to(sub);
-  sub.callback([f, &action] { action = [f] { return bench(*f); }; });
+  sub.does([f] { return bench(*f); });
 }
 
 }  // namespace tessera

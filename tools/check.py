@@ -38,7 +38,8 @@ FENCES = {
     r"omp\.h": ["ops/linalg", "ops/convolution", "runtime/exec/", "tests/"],
     r"(google/protobuf/|runtime/load/onnx\.pb\.h)": ["runtime/load/", "tests/"],
     r"yaml-cpp/": ["runtime/policy/parse", "tests/policy/"],
-    r"(CLI/|nlohmann/|fmt/|png\.h|zlib\.h)": ["tools/", "tests/tools/"],
+    r"CLI/": ["tools/command"],
+    r"(nlohmann/|fmt/|png\.h|zlib\.h)": ["tools/", "tests/tools/"],
     r"(thread|mutex|future|execution)$": ["runtime/base/log.cpp", "runtime/exec/", "runtime/session/", "tools/", "tests/"],
 }
 VAGUE = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|manager|handler|impl)(_|$)")

@@ -9,6 +9,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/nearest.h"
+#include "tools/command.h"
 #include "tools/environment.h"
 #include "tools/terminal.h"
 
@@ -92,12 +93,12 @@ int report(const Error& e) {
 int run_command_line(int argc, const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("Tessera runs, trains and measures ONNX models.", "tessera");
-  app.require_subcommand(1);
   app.set_version_flag("--version", concat("tessera 0.1.0 for ", isa_name()));
   Action action;
+  Command command(app, action);
   for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,
                          add_plugins, add_generate})
-    add(app, action);
+    add(command);
   // Last, for subcommands take over the footer that they find.
   app.footer(
       "`tessera SUBCOMMAND --help` says what a subcommand takes. Exit codes: 0 done, 1 outputs differ, 2 bad input,\n"

@@ -1,5 +1,4 @@
 // tessera compare MODEL --policy A --policy B: what each policy costs in accuracy and saves in time, site by site.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "runtime/session/graph_run.h"
 #include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/compare/report.h"
 #include "tools/inputs.h"
@@ -220,20 +220,19 @@ int compare(const CompareFlags& f) {
 
 }  // namespace
 
-void add_compare(CLI::App& app, Action& action) {
+void add_compare(Command& app) {
   auto f = std::make_shared<CompareFlags>();
-  CLI::App& sub = *app.add_subcommand("compare", "Dense against policies: error, density and time of every attention");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
-  add_repeatable(sub, "--policy", f->policies, "A policy to compare with dense", "FILE")->required();
-  sub.add_option("--repeat", f->repeat,
-                 "Runs; times are medians, the first of several is left out; else what fits two seconds")
-      ->type_name("N");
-  sub.add_option("--plot", f->plot, "Write error against time as a picture")->type_name("FILE.svg");
+  Command sub = app.subcommand("compare", "Dense against policies: error, density and time of every attention");
+  sub.option("MODEL", f->model, "The model: .onnx, or .textproto").required();
+  sub.option("--policy FILE", f->policies, "A policy to compare with dense").required();
+  sub.option("--repeat N", f->repeat,
+             "Runs; times are medians, the first of several is left out; else what fits two seconds");
+  sub.option("--plot FILE.svg", f->plot, "Write error against time as a picture");
   f->inputs.add_to(sub);
   f->position.add_to(sub);
   f->session.add_to(sub);
   f->report.add_to(sub);
-  sub.callback([f, &action] { action = [f] { return compare(*f); }; });
+  sub.does([f] { return compare(*f); });
 }
 
 }  // namespace tessera

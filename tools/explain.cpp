@@ -1,9 +1,9 @@
 // tessera explain MODEL --policy P: which rule won at every attention site, which lost and why, and what it will cost.
-#include <CLI/CLI.hpp>
 
 #include "runtime/base/aside_file.h"
 #include "runtime/load/load.h"
 #include "runtime/session/open_policy.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/explain/head_mask.h"
 #include "tools/explain/lock.h"
@@ -64,34 +64,23 @@ int explain(const ExplainFlags& f) {
 
 }  // namespace
 
-void add_explain(CLI::App& app, Action& action) {
+void add_explain(Command& app) {
   auto f = std::make_shared<ExplainFlags>();
-  CLI::App& sub = *app.add_subcommand("explain", "Show what a policy does to each attention of a model, and why");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
-  f->policy.add_to(sub);
-  sub.get_option("--policy")->required();
-  sub.add_option("--lock", f->lock, "Write the resolved policy, which refuses other models and other versions")
-      ->type_name("FILE.json");
-  CLI::Option* mask =
-      sub.add_option("--mask", f->mask.site,
-                     "Draw which tiles of keys the tiles of queries of one head attend to; -o says where")
-          ->type_name("SITE");
-  sub.add_option("--head", f->mask.head, "The query head to draw, from 0")
-      ->type_name("H")
-      ->capture_default_str()
-      ->needs(mask);
-  sub.add_option("--batch", f->mask.batch, "The entry of the batch to draw, from 0")
-      ->type_name("B")
-      ->capture_default_str()
-      ->needs(mask);
-  sub.add_option("-o,--out", f->out, "The picture that --mask draws")->type_name("FILE.png");
-  sub.add_option("--threads", f->session.threads, "Threads to run with for --mask; 0: all the process may use")
-      ->type_name("N");
+  Command sub = app.subcommand("explain", "Show what a policy does to each attention of a model, and why");
+  sub.option("MODEL", f->model, "The model: .onnx, or .textproto").required();
+  f->policy.add_to(sub).required();
+  sub.option("--lock FILE.json", f->lock, "Write the resolved policy, which refuses other models and other versions");
+  const Option mask = sub.option("--mask SITE", f->mask.site,
+                                 "Draw which tiles of keys the tiles of queries of one head attend to; -o says where");
+  sub.option("--head H", f->mask.head, "The query head to draw, from 0").shows_default().needs(mask);
+  sub.option("--batch B", f->mask.batch, "The entry of the batch to draw, from 0").shows_default().needs(mask);
+  sub.option("-o,--out FILE.png", f->out, "The picture that --mask draws");
+  sub.option("--threads N", f->session.threads, "Threads to run with for --mask; 0: all the process may use");
   f->inputs.add_to(sub);
   f->session.PluginFlags::add_to(sub);
-  add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");
+  sub.option("--pass no-NAME", f->session.pass, "Turn a pass off");
   f->report.add_to(sub, {"table", "md", "json"});
-  sub.callback([f, &action] { action = [f] { return explain(*f); }; });
+  sub.does([f] { return explain(*f); });
 }
 
 }  // namespace tessera

@@ -1,6 +1,5 @@
 #include "tools/flags.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -8,6 +7,7 @@
 
 #include "runtime/base/nearest.h"
 #include "runtime/session/plugin_host.h"
+#include "tools/command.h"
 #include "tools/terminal.h"
 
 namespace tessera {
@@ -50,23 +50,16 @@ Shape parse_shape(const std::string& text, const std::string& flag) {
 
 }  // namespace
 
-CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, std::vector<std::string>& to,
-                            const std::string& doc, const std::string& value) {
-  return app.add_option(flag, to, doc)->allow_extra_args(false)->type_name(value)->expected(1)->take_all();
+void ShapeFlags::add_to(Command& app) {
+  app.option("--shape NAME=DIMS", shape, "Shape of an input, as 1x3x8 (\"scalar\" for rank 0)");
+  app.option("--set SYMBOL=N", set, "Size of a symbolic dim");
 }
 
-void ShapeFlags::add_to(CLI::App& app) {
-  add_repeatable(app, "--shape", shape, "Shape of an input, as 1x3x8 (\"scalar\" for rank 0)", "NAME=DIMS");
-  add_repeatable(app, "--set", set, "Size of a symbolic dim", "SYMBOL=N");
-}
-
-void InputFlags::add_to(CLI::App& app) {
-  add_repeatable(app, "--input", input,
-                 "An input: a file (.npy, .npz, .pb), or made: zeros; random:normal,seed=7; random:uniform,seed=7; "
-                 "random:range:LO,HI,seed=7 (integers, LO <= x < HI)",
-                 "NAME=FILE|KIND");
-  app.add_option("--inputs", inputs, "Inputs from a folder of input_N.pb (test_data_set_0) or an .npz file")
-      ->type_name("DIR|FILE.npz");
+void InputFlags::add_to(Command& app) {
+  app.option("--input NAME=FILE|KIND", input,
+             "An input: a file (.npy, .npz, .pb), or made: zeros; random:normal,seed=7; random:uniform,seed=7; "
+             "random:range:LO,HI,seed=7 (integers, LO <= x < HI)");
+  app.option("--inputs DIR|FILE.npz", inputs, "Inputs from a folder of input_N.pb (test_data_set_0) or an .npz file");
   ShapeFlags::add_to(app);
 }
 
@@ -88,29 +81,28 @@ Binding ShapeFlags::binding(const Graph& graph) const {
   return b;
 }
 
-void SessionFlags::add_to(CLI::App& app) {
-  app.add_option("--threads", threads, "Threads to use; 0: all the process may use")->type_name("N");
+void SessionFlags::add_to(Command& app) {
+  app.option("--threads N", threads, "Threads to use; 0: all the process may use");
   add_limits_to(app);
 }
 
-void PluginFlags::add_to(CLI::App& app) {
-  add_repeatable(app, "--plugin", plugin, "A plugin, by name (`tessera plugins list`) or file", "NAME|LIB");
+void PluginFlags::add_to(Command& app) {
+  app.option("--plugin NAME|LIB", plugin, "A plugin, by name (`tessera plugins list`) or file");
 }
 
 Registry PluginFlags::registry() const { return registry_with(load_plugins(plugin)); }
 
-void StepFlags::add_to(CLI::App& app) {
-  app.add_option("--step", step, "The position in a loop of n runs, from 0, that policies are to see")
-      ->type_name("i/n");
-  app.add_option("--train-step", train_step, "The step of training that policies' schedules are at; else their end")
-      ->type_name("N")
-      ->check([](const std::string& n) { return n.starts_with('-') ? concat("must be from 0, got ", n) : ""; });
+void StepFlags::add_to(Command& app) {
+  app.option("--step i/n", step, "The position in a loop of n runs, from 0, that policies are to see");
+  app.option("--train-step N", train_step, "The step of training that policies' schedules are at; else their end")
+      .checked([](const std::string& n) { return n.starts_with('-') ? concat("must be from 0, got ", n) : ""; });
 }
 
-void PolicyFlags::add_to(CLI::App& app) {
-  app.add_option("--policy", policy, "Which attention gets which method: a policy, or a lock of one")
-      ->type_name("FILE");
+Option PolicyFlags::add_to(Command& app) {
+  const Option option =
+      app.option("--policy FILE", policy, "Which attention gets which method: a policy, or a lock of one");
   StepFlags::add_to(app);
+  return option;
 }
 
 StepPosition StepFlags::position() const {
@@ -125,12 +117,11 @@ void StepFlags::remark_on(const Policy* policy) const {
     remark(concat("policy '", policy->path, "' has rules for steps; this is step 0 of 1, --step i/n sets another"));
 }
 
-void SessionFlags::add_limits_to(CLI::App& app) {
+void SessionFlags::add_limits_to(Command& app) {
   PluginFlags::add_to(app);
-  add_repeatable(app, "--pass", pass, "Turn a pass off (`tessera inspect --passes` lists them)", "no-NAME");
-  app.add_option("--deadline", deadline, "Give up after so many seconds")->type_name("SECONDS");
-  app.add_option("--memory-limit", memory_limit, "Most memory a run may take for its tensors: 512M, 2G")
-      ->type_name("BYTES");
+  app.option("--pass no-NAME", pass, "Turn a pass off (`tessera inspect --passes` lists them)");
+  app.option("--deadline SECONDS", deadline, "Give up after so many seconds");
+  app.option("--memory-limit BYTES", memory_limit, "Most memory a run may take for its tensors: 512M, 2G");
 }
 
 PassOptions SessionFlags::passes() const {
@@ -159,21 +150,20 @@ Deadline SessionFlags::deadline_from_now() const {
   return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait);
 }
 
-void ReportFlags::add_to(CLI::App& app, std::vector<std::string> formats) {
+void ReportFlags::add_to(Command& app, std::vector<std::string> formats) {
   std::string names;
   for (const auto& f : formats) names += (names.empty() ? "" : "|") + f;
-  app.add_option("--format", format_name, "How to print; table if not given")
-      ->type_name(names)
-      ->each([](const std::string&) { want_results(); })
-      ->check([formats](const std::string& text) {
+  app.option("--format " + names, format_name, "How to print; table if not given")
+      .checked([formats](const std::string& text) {
+        want_results();
         const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
         return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
       });
   add_quiet(app);
 }
 
-void add_quiet(CLI::App& app) {
-  app.add_flag_callback("--quiet", want_quiet, "Print nothing but errors, and results where --format asks for them");
+void add_quiet(Command& app) {
+  app.flag("--quiet", want_quiet, "Print nothing but errors, and results where --format asks for them");
 }
 
 std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag) {

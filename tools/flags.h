@@ -11,17 +11,15 @@
 #include "runtime/session/session.h"
 #include "tools/table.h"
 
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
-
 namespace tessera {
+
+class Command;
+class Option;
 
 // --shape NAME=1x3x8, --set SYMBOL=N
 struct ShapeFlags {
   std::vector<std::string> shape, set;
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
   // Errors: bad_input for a malformed value or a name that `graph` does not have.
   Binding binding(const Graph& graph) const;
 };
@@ -30,14 +28,14 @@ struct ShapeFlags {
 struct InputFlags : ShapeFlags {
   std::vector<std::string> input;
   std::string inputs;
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
   bool given() const { return !input.empty() || !inputs.empty(); }
 };
 
 // --plugin NAME|LIB
 struct PluginFlags {
   std::vector<std::string> plugin;
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
   // The built-in operators and those of the plugins, which are loaded now. Errors: plugin.
   Registry registry() const;
 };
@@ -46,7 +44,7 @@ struct PluginFlags {
 struct StepFlags {
   std::string step;
   std::int64_t train_step = -1;
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
   StepPosition position() const;  // errors: bad_input
   // Says at which step a policy is looked at that has rules for steps, where no flag said so. Null: no policy.
   void remark_on(const Policy* policy) const;
@@ -55,7 +53,7 @@ struct StepFlags {
 // --policy FILE, and where the policy's run stands
 struct PolicyFlags : StepFlags {
   std::string policy;
-  void add_to(CLI::App& app);
+  Option add_to(Command& app);  // the option --policy
 };
 
 // --threads, --pass no-NAME, --deadline, --memory-limit, --plugin NAME|LIB
@@ -64,8 +62,8 @@ struct SessionFlags : PluginFlags {
   std::vector<std::string> pass;
   double deadline = 0;
   std::string memory_limit;
-  void add_to(CLI::App& app);
-  void add_limits_to(CLI::App& app);  // all but --threads
+  void add_to(Command& app);
+  void add_limits_to(Command& app);  // all but --threads
   SessionOptions options() const;
   PassOptions passes() const;
   Deadline deadline_from_now() const;
@@ -74,16 +72,12 @@ struct SessionFlags : PluginFlags {
 // --format, --quiet
 struct ReportFlags {
   std::string format_name = "table";
-  void add_to(CLI::App& app, std::vector<std::string> formats = {"table", "md", "csv", "json"});
+  void add_to(Command& app, std::vector<std::string> formats = {"table", "md", "csv", "json"});
   Format format() const { return format_from_name(format_name); }
 };
 
 // --quiet
-void add_quiet(CLI::App& app);
-
-// An option that takes one value each time it is given, and may be given again.
-CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, std::vector<std::string>& to,
-                            const std::string& doc, const std::string& value);
+void add_quiet(Command& app);
 
 // "NAME=VALUE" at the last '=' of the text before VALUE... (names may hold '=' no more than files do). Errors:
 // bad_input.

@@ -1,8 +1,8 @@
 // tessera generate dit: models of known architectures with seeded weights, to measure and test with.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/flags.h"
 #include "tools/generate/dit.h"
@@ -54,44 +54,32 @@ int generate(const GenerateFlags& f) {
   return 0;
 }
 
-void add_dit(CLI::App& app, Action& action) {
+void add_dit(Command& app) {
   auto f = std::make_shared<GenerateFlags>();
-  CLI::App& sub = *app.add_subcommand("dit", "A video diffusion transformer of the Wan2.1 kind");
-  sub.add_option("--layers", f->shape.layers, "Blocks")->type_name("N")->capture_default_str();
-  sub.add_option("--hidden", f->shape.hidden, "Channels of a token")->type_name("C")->capture_default_str();
-  sub.add_option("--heads", f->shape.heads, "Heads of each attention; hidden / heads must be even")
-      ->type_name("H")
-      ->capture_default_str();
-  sub.add_option("--ffn", f->shape.ffn, "Inner channels of the feed-forward part")
-      ->type_name("F")
-      ->capture_default_str();
-  sub.add_option("--grid", f->grid, "Tokens in time, height and width; the latent is [1, channels, T, 2H, 2W]")
-      ->type_name("T,H,W")
-      ->capture_default_str();
-  sub.add_option("--text", f->shape.text, "Tokens of the text")->type_name("L")->capture_default_str();
-  sub.add_option("--text-dim", f->text_dim, "Channels of the text; 4096, or 64 when hidden is below 1024")
-      ->type_name("N");
-  sub.add_option("--channels", f->shape.channels, "Channels of the latent")->type_name("N")->capture_default_str();
-  sub.add_option("--attention", f->attention,
-                 "onnx: Attention nodes (opset 23); decomposed: MatMul and Softmax (opset 17)")
-      ->type_name("onnx|decomposed")
-      ->capture_default_str();
-  sub.add_option("--seed", f->seed, "Seed of the weights; equal seeds give equal files")
-      ->type_name("S")
-      ->capture_default_str();
-  sub.add_option("-o,--out", f->folder, "Folder for model.onnx and its data; made if need be")
-      ->type_name("DIR")
-      ->required();
+  Command sub = app.subcommand("dit", "A video diffusion transformer of the Wan2.1 kind");
+  sub.option("--layers N", f->shape.layers, "Blocks").shows_default();
+  sub.option("--hidden C", f->shape.hidden, "Channels of a token").shows_default();
+  sub.option("--heads H", f->shape.heads, "Heads of each attention; hidden / heads must be even").shows_default();
+  sub.option("--ffn F", f->shape.ffn, "Inner channels of the feed-forward part").shows_default();
+  sub.option("--grid T,H,W", f->grid, "Tokens in time, height and width; the latent is [1, channels, T, 2H, 2W]")
+      .shows_default();
+  sub.option("--text L", f->shape.text, "Tokens of the text").shows_default();
+  sub.option("--text-dim N", f->text_dim, "Channels of the text; 4096, or 64 when hidden is below 1024");
+  sub.option("--channels N", f->shape.channels, "Channels of the latent").shows_default();
+  sub.option("--attention onnx|decomposed", f->attention,
+             "onnx: Attention nodes (opset 23); decomposed: MatMul and Softmax (opset 17)")
+      .shows_default();
+  sub.option("--seed S", f->seed, "Seed of the weights; equal seeds give equal files").shows_default();
+  sub.option("-o,--out DIR", f->folder, "Folder for model.onnx and its data; made if need be").required();
   add_quiet(sub);
-  sub.callback([f, &action] { action = [f] { return generate(*f); }; });
+  sub.does([f] { return generate(*f); });
 }
 
 }  // namespace
 
-void add_generate(CLI::App& app, Action& action) {
-  CLI::App& sub = *app.add_subcommand("generate", "Write a model of a known architecture with seeded weights");
-  sub.require_subcommand(1);
-  add_dit(sub, action);
+void add_generate(Command& app) {
+  Command sub = app.subcommand("generate", "Write a model of a known architecture with seeded weights");
+  add_dit(sub);
 }
 
 }  // namespace tessera

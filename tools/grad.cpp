@@ -1,9 +1,9 @@
 // tessera grad MODEL: gradients of an output with respect to inputs, weights or values inside.
-#include <CLI/CLI.hpp>
 
 #include "runtime/load/load.h"
 #include "runtime/plan/gradients_of.h"
 #include "runtime/session/open_policy.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/inputs.h"
 #include "tools/json.h"
@@ -79,24 +79,22 @@ int grad(const GradFlags& f) {
 
 }  // namespace
 
-void add_grad(CLI::App& app, Action& action) {
+void add_grad(Command& app) {
   auto f = std::make_shared<GradFlags>();
-  CLI::App& sub = *app.add_subcommand("grad", "Gradients of a scalar output, or of sum(output * dout)");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
-  sub.add_option("--loss", f->loss, "The output to differentiate")->type_name("OUT")->required();
-  add_repeatable(
-      sub, "--wrt", f->wrt,
-      "With respect to what: inputs, weights, values, separated by commas; their gradients are outputs d.NAME",
-      "NAME,...")
-      ->delimiter(',')
-      ->required();
-  sub.add_option("--dout", f->dout, "What the output is multiplied with; as --input takes it")->type_name("FILE|KIND");
+  Command sub = app.subcommand("grad", "Gradients of a scalar output, or of sum(output * dout)");
+  sub.option("MODEL", f->model, "The model: .onnx, or .textproto").required();
+  sub.option("--loss OUT", f->loss, "The output to differentiate").required();
+  sub.option("--wrt NAME,...", f->wrt,
+             "With respect to what: inputs, weights, values, separated by commas; their gradients are outputs d.NAME")
+      .split_at(',')
+      .required();
+  sub.option("--dout FILE|KIND", f->dout, "What the output is multiplied with; as --input takes it");
   f->inputs.add_to(sub);
   f->outputs.add_to(sub);
   f->policy.add_to(sub);
   f->session.add_to(sub);
   f->report.add_to(sub);
-  sub.callback([f, &action] { action = [f] { return grad(*f); }; });
+  sub.does([f] { return grad(*f); });
 }
 
 }  // namespace tessera

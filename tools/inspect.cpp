@@ -1,5 +1,4 @@
 // tessera inspect MODEL: what is in a model, and what became of it on the way to a plan.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "runtime/base/nearest.h"
@@ -9,6 +8,7 @@
 #include "runtime/plan/cost.h"
 #include "runtime/session/open_policy.h"
 #include "runtime/session/record_methods.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/inputs.h"
 #include "tools/inspect_sites.h"
@@ -335,24 +335,21 @@ int inspect(const InspectFlags& f) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Action& action) {
+void add_inspect(Command& app) {
   auto f = std::make_shared<InspectFlags>();
-  CLI::App& sub =
-      *app.add_subcommand("inspect", "Show inputs, outputs, operators, parameters, FLOPs and memory of a model");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("");
-  sub.add_option("--after", f->after, "Show every node as it is after a stage")
-      ->type_name("load|bind|fold|sites|policy|fuse|plan");
-  sub.add_option("--why", f->why, "Show what a pass nearly rewrote, and what kept it from that")->type_name("PASS");
-  sub.add_flag("--sites", f->sites, "List the attention sites, and why other softmax nodes are none");
-  sub.add_option("--save-model", f->save_model, "With --after: write the graph as it is after that stage")
-      ->type_name("FILE.onnx");
-  sub.add_flag("--passes", f->passes, "List the passes that --pass turns off");
+  Command sub = app.subcommand("inspect", "Show inputs, outputs, operators, parameters, FLOPs and memory of a model");
+  sub.option("MODEL", f->model, "The model: .onnx, or .textproto");
+  sub.option("--after load|bind|fold|sites|policy|fuse|plan", f->after, "Show every node as it is after a stage");
+  sub.option("--why PASS", f->why, "Show what a pass nearly rewrote, and what kept it from that");
+  sub.flag("--sites", f->sites, "List the attention sites, and why other softmax nodes are none");
+  sub.option("--save-model FILE.onnx", f->save_model, "With --after: write the graph as it is after that stage");
+  sub.flag("--passes", f->passes, "List the passes that --pass turns off");
   f->inputs.add_to(sub);
   f->policy.add_to(sub);
-  add_repeatable(sub, "--pass", f->session.pass, "Turn a pass off", "no-NAME");
+  sub.option("--pass no-NAME", f->session.pass, "Turn a pass off");
   f->session.PluginFlags::add_to(sub);
   f->report.add_to(sub, {"table", "md", "json", "dot"});
-  sub.callback([f, &action] { action = [f] { return inspect(*f); }; });
+  sub.does([f] { return inspect(*f); });
 }
 
 }  // namespace tessera

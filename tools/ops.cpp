@@ -1,7 +1,7 @@
 // tessera ops [NAME]: the operators that are there, or everything one of them says of itself; --check runs examples.
-#include <CLI/CLI.hpp>
 
 #include "runtime/op/example.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/environment.h"
 #include "tools/flags.h"
@@ -60,19 +60,20 @@ int ops(const std::string& name, bool check, const PluginFlags& plugins, const R
 
 }  // namespace
 
-void add_ops(CLI::App& app, Action& action) {
-  auto op_name = std::make_shared<std::string>();
-  auto check = std::make_shared<bool>(false);
-  auto plugins = std::make_shared<PluginFlags>();
-  auto report = std::make_shared<ReportFlags>();
-  CLI::App& sub = *app.add_subcommand("ops", "List the operators, or show one");
-  sub.add_option("NAME", *op_name, "An operator: Add, or domain::Name")->type_name("");
-  sub.add_flag("--check", *check, "Run the examples of the operators on this machine; exit 1 if one does not hold");
-  plugins->add_to(sub);
-  report->add_to(sub);
-  sub.callback([op_name, check, plugins, report, &action] {
-    action = [op_name, check, plugins, report] { return ops(*op_name, *check, *plugins, *report); };
-  });
+void add_ops(Command& app) {
+  struct Flags {
+    std::string name;
+    bool check = false;
+    PluginFlags plugins;
+    ReportFlags report;
+  };
+  const auto f = std::make_shared<Flags>();
+  Command sub = app.subcommand("ops", "List the operators, or show one");
+  sub.option("NAME", f->name, "An operator: Add, or domain::Name");
+  sub.flag("--check", f->check, "Run the examples of the operators on this machine; exit 1 if one does not hold");
+  f->plugins.add_to(sub);
+  f->report.add_to(sub);
+  sub.does([f] { return ops(f->name, f->check, f->plugins, f->report); });
 }
 
 }  // namespace tessera

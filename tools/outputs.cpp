@@ -1,8 +1,7 @@
 #include "tools/outputs.h"
 
-#include <CLI/CLI.hpp>
-
 #include "runtime/base/nearest.h"
+#include "tools/command.h"
 #include "tools/npz.h"
 #include "tools/tensor_files.h"
 
@@ -17,9 +16,9 @@ const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string
   throw Error(Code::bad_input, concat(flag, ": the model has no '", name, "' there", did_you_mean(name, names)));
 }
 
-void OutputFlags::add_to(CLI::App& app) {
-  add_repeatable(app, "--output", output, "Write an output to a .npy, .npz or .pb file", "NAME=FILE");
-  app.add_option("--save", save, "Write all outputs")->type_name("FILE.npz");
+void OutputFlags::add_to(Command& app) {
+  app.option("--output NAME=FILE", output, "Write an output to a .npy, .npz or .pb file");
+  app.option("--save FILE.npz", save, "Write all outputs");
 }
 
 void OutputFlags::check_against(const std::vector<PortInfo>& outputs) const {

@@ -10,7 +10,7 @@ namespace tessera {
 struct OutputFlags {
   std::vector<std::string> output;
   std::string save;
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
   // Refuses before the run what could not be written after it.
   void check_against(const std::vector<PortInfo>& outputs) const;
   std::vector<std::string> write(const NamedTensors& values) const;  // the paths written

@@ -1,5 +1,4 @@
 // tessera plugins list | info NAME | doctor [PATH...]: the plugins there are, what one says of itself, why one fails.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -7,6 +6,7 @@
 #include "runtime/base/log.h"
 #include "runtime/session/plugin_host.h"
 #include "runtime/session/plugin_host/search_path.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/flags.h"
 #include "tools/json.h"
@@ -215,32 +215,27 @@ int doctor(const std::vector<std::string>& libraries, Format format) {
 
 }  // namespace
 
-void add_plugins(CLI::App& app, Action& action) {
+void add_plugins(Command& app) {
   struct Flags {
     std::string name;
     std::vector<std::string> libraries;
     ReportFlags report;
   };
   const auto f = std::make_shared<Flags>();
-  CLI::App& sub = *app.add_subcommand("plugins", "List plugins, show the documentation of one, find out why one fails");
-  sub.require_subcommand(1);
+  Command sub = app.subcommand("plugins", "List plugins, show the documentation of one, find out why one fails");
   sub.footer(
       "The plugin path: folders named in TESSERA_PLUGIN_PATH (with ':' between them), then `plugins` beside the "
       "program");
-  CLI::App& list_sub = *sub.add_subcommand("list", "The plugins on the plugin path");
-  CLI::App& info_sub = *sub.add_subcommand("info", "All that a plugin says of itself");
-  info_sub.add_option("NAME", f->name, "A plugin by name or file, or one of its operators or methods")
-      ->type_name("")
-      ->required();
-  CLI::App& doctor_sub =
-      *sub.add_subcommand("doctor", "Load plugins and run their examples and tests; exit 5 if any fails");
-  doctor_sub.add_option("PATH", f->libraries, "Plugins by file or name; all on the plugin path when none is given")
-      ->type_name("");
-  for (CLI::App* s : {&list_sub, &info_sub}) f->report.add_to(*s);
+  Command list_sub = sub.subcommand("list", "The plugins on the plugin path");
+  Command info_sub = sub.subcommand("info", "All that a plugin says of itself");
+  info_sub.option("NAME", f->name, "A plugin by name or file, or one of its operators or methods").required();
+  Command doctor_sub = sub.subcommand("doctor", "Load plugins and run their examples and tests; exit 5 if any fails");
+  doctor_sub.option("PATH", f->libraries, "Plugins by file or name; all on the plugin path when none is given");
+  for (Command* s : {&list_sub, &info_sub}) f->report.add_to(*s);
   f->report.add_to(doctor_sub, {"table", "json"});
-  list_sub.callback([f, &action] { action = [f] { return list(f->report.format()); }; });
-  info_sub.callback([f, &action] { action = [f] { return info(f->name, f->report.format()); }; });
-  doctor_sub.callback([f, &action] { action = [f] { return doctor(f->libraries, f->report.format()); }; });
+  list_sub.does([f] { return list(f->report.format()); });
+  info_sub.does([f] { return info(f->name, f->report.format()); });
+  doctor_sub.does([f] { return doctor(f->libraries, f->report.format()); });
 }
 
 }  // namespace tessera

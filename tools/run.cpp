@@ -1,12 +1,12 @@
 // tessera run MODEL: once, repeated, or in a loop that feeds outputs back to inputs.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "runtime/exec/statistics.h"
 #include "runtime/exec/trace.h"
 #include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/environment.h"
 #include "tools/inputs.h"
@@ -241,27 +241,24 @@ int run(const RunFlags& f) {
 
 }  // namespace
 
-void add_run(CLI::App& app, Action& action) {
+void add_run(Command& app) {
   auto f = std::make_shared<RunFlags>();
-  CLI::App& sub = *app.add_subcommand("run", "Run a model and show its outputs");
-  sub.add_option("MODEL", f->model, "The model: .onnx, or .textproto")->type_name("")->required();
+  Command sub = app.subcommand("run", "Run a model and show its outputs");
+  sub.option("MODEL", f->model, "The model: .onnx, or .textproto").required();
   f->inputs.add_to(sub);
   f->outputs.add_to(sub);
   f->policy.add_to(sub);
-  sub.add_option("--repeat", f->repeat, "Run so many times and give the median time")->type_name("N");
-  sub.add_option("--steps", f->steps, "Run so many times as one loop; --carry feeds outputs back")->type_name("N");
-  add_repeatable(sub, "--carry", f->carry, "With --steps: the next step's input IN is this step's output OUT",
-                 "OUT=IN");
-  add_repeatable(sub, "--collect", f->collect,
-                 "With --steps: write an output of all steps, stacked on a new first axis", "OUT=FILE");
-  sub.add_flag("--profile", f->profile, "Show each operator's share of the time");
-  sub.add_option("--trace", f->trace, "Write a trace for chrome://tracing or Perfetto; implies --profile")
-      ->type_name("FILE.json");
-  add_repeatable(sub, "--dump-node", f->dump_node, "Write what a node gives (by its name or its output's)",
-                 "NAME=FILE");
+  sub.option("--repeat N", f->repeat, "Run so many times and give the median time");
+  sub.option("--steps N", f->steps, "Run so many times as one loop; --carry feeds outputs back");
+  sub.option("--carry OUT=IN", f->carry, "With --steps: the next step's input IN is this step's output OUT");
+  sub.option("--collect OUT=FILE", f->collect,
+             "With --steps: write an output of all steps, stacked on a new first axis");
+  sub.flag("--profile", f->profile, "Show each operator's share of the time");
+  sub.option("--trace FILE.json", f->trace, "Write a trace for chrome://tracing or Perfetto; implies --profile");
+  sub.option("--dump-node NAME=FILE", f->dump_node, "Write what a node gives (by its name or its output's)");
   f->session.add_to(sub);
   f->report.add_to(sub);
-  sub.callback([f, &action] { action = [f] { return run(*f); }; });
+  sub.does([f] { return run(*f); });
 }
 
 }  // namespace tessera

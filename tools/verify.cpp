@@ -1,10 +1,10 @@
 // tessera verify DIR...: does a model give the stored outputs for the stored inputs?
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 
 #include "runtime/session/open_policy.h"
+#include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/compare_tensors.h"
 #include "tools/data_set.h"
@@ -152,20 +152,18 @@ int verify_all(const VerifyFlags& f) {
 
 }  // namespace
 
-void add_verify(CLI::App& app, Action& action) {
+void add_verify(Command& app) {
   auto f = std::make_shared<VerifyFlags>();
-  CLI::App& sub = *app.add_subcommand("verify", "Compare a model's outputs with stored ones");
-  sub.add_option("DIR", f->folders, "Folders with model.onnx and test_data_set_*/{input,output}_N.pb")
-      ->type_name("")
-      ->required();
-  sub.add_option("--rtol", f->rtol, "Relative tolerance; 1e-3 unless data.json says otherwise")->type_name("X");
-  sub.add_option("--atol", f->atol, "Absolute tolerance; 1e-7 unless data.json says otherwise")->type_name("X");
-  sub.add_option("--rel-max", f->rel_max, "Also pass errors up to X times the output's largest value")->type_name("X");
-  sub.add_option("--save", f->save, "Write all outputs of all data sets")->type_name("FILE.npz");
+  Command sub = app.subcommand("verify", "Compare a model's outputs with stored ones");
+  sub.option("DIR", f->folders, "Folders with model.onnx and test_data_set_*/{input,output}_N.pb").required();
+  sub.option("--rtol X", f->rtol, "Relative tolerance; 1e-3 unless data.json says otherwise");
+  sub.option("--atol X", f->atol, "Absolute tolerance; 1e-7 unless data.json says otherwise");
+  sub.option("--rel-max X", f->rel_max, "Also pass errors up to X times the output's largest value");
+  sub.option("--save FILE.npz", f->save, "Write all outputs of all data sets");
   f->policy.add_to(sub);
   f->session.add_to(sub);
   f->report.add_to(sub);
-  sub.callback([f, &action] { action = [f] { return verify_all(*f); }; });
+  sub.does([f] { return verify_all(*f); });
 }
 
 }  // namespace tessera
