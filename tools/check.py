@@ -8,6 +8,7 @@ Rules (DESIGN: layers only look down; each library stays inside its fence; small
   types    a type's full name is defined in one file: two of one name in a program are undefined behaviour, and no linker
            tells
   quotes   the code below "`PATH`, whole:" in a README is that file
+  numbers  README.md counts as many operators as there are, and as many conformance cases that do not pass
   words    no macros, no conditional compilation, no vague names, no to-dos, headers open with a comment
 """
 import re
@@ -44,6 +45,7 @@ FENCES = {
 }
 VAGUE = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|manager|handler|impl)(_|$)")
 DEFINED = re.compile(r"(?:struct|class|enum class|enum|union) (\w+)(?: final)?(?: : [^;]*)? \{")
+DEFINED_OPERATOR = re.compile(r"constinit const OpDef op_\w+[ =]")
 CONDITIONALS_ALLOWED = {"ops/simd.h", "plugins/sdk/tessera/plugin.h"}
 MAX_LINES, MAX_FUNCTION = 400, 80
 
@@ -102,6 +104,22 @@ def check_quotes(path, text, fault):
             fault(path, text[:quote.start()].count("\n") + 1, f"the code below is not {quote.group(1)} as it stands")
 
 
+def check_numbers(text, operators, fault):
+    """`operators`: how many are defined."""
+    def number(pattern):
+        found = re.search(pattern, text)
+        return int(found.group(1).replace(",", "")) if found else None
+
+    counted = number(r"(\d+) operators, those that")
+    if counted != operators:
+        fault("README.md", 1, f"it counts {counted} operators; ops/ defines {operators}")
+    cases, passing = number(r"Of the ([\d,]+) cases of the ONNX"), number(r"suite \(opset 17\) ([\d,]+) pass")
+    missing = (ROOT / "tests/conformance/not_passing.tsv").read_text().splitlines()
+    missing = sum(not line.startswith("#") for line in missing)
+    if not cases or not passing or cases - passing != missing:
+        fault("README.md", 1, f"of {cases} conformance cases it lets {passing} pass; not_passing.tsv has {missing}")
+
+
 def check_words(path, text, fault):
     lines = text.splitlines()
     if VAGUE.search(Path(path).stem):
@@ -129,12 +147,13 @@ def main():
     faults = []
     fault = lambda p, n, m: faults.append(f"{p}:{n}: {m}")
     files = tracked("*.h", "*.hpp", "*.cpp", "*.c")
-    total = 0
+    total = operators = 0
     home = {}  # type -> the file that defines it
     for path in files:
         text = (ROOT / path).read_text()
         lines = text.splitlines()
         total += len(lines)
+        operators += path.startswith("ops/") and bool(DEFINED_OPERATOR.search(text))
         if len(lines) > MAX_LINES:
             fault(path, len(lines), f"{len(lines)} lines; at most {MAX_LINES}")
         check_includes(path, text, fault)
@@ -145,6 +164,7 @@ def main():
         check_words(path, text, fault)
     for path in tracked("*.md"):
         check_quotes(path, (ROOT / path).read_text(), fault)
+    check_numbers((ROOT / "README.md").read_text(), operators, fault)
     for line in faults:
         print(line)
     sizes = sorted(len((ROOT / p).read_text().splitlines()) for p in files)
