@@ -28,7 +28,6 @@ class Edit : public NodeBuilder {
   void erase(NodeId n);
   // What `v` has become so far.
   ValueId resolve(ValueId v) const;
-  bool changed() const { return changed_; }
   void commit();
 
   DType dtype(ValueId v) const override { return builder_.dtype(v); }

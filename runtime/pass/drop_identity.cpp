@@ -28,7 +28,7 @@ bool is_identity(const Graph& g, const Node& n, const std::vector<char>& used) {
   return from.dtype == to.dtype && from.shape == to.shape && n.op->identity_when(context);
 }
 
-bool drop_identity(Graph& g, const Registry& registry) {
+int drop_identity(Graph& g, const Registry& registry) {
   std::vector<char> used(g.values.size());
   for (const auto& n : g.nodes)
     for (const auto v : n.in)
@@ -36,14 +36,15 @@ bool drop_identity(Graph& g, const Registry& registry) {
   for (const auto& o : g.outputs) used[index(o.value)] = 1;
 
   Edit edit(g, registry);
+  int dropped = 0;
   for (std::size_t n = 0; n < g.nodes.size(); ++n) {
     if (!is_identity(g, g.nodes[n], used)) continue;
     edit.replace(g.nodes[n].out[0], g.nodes[n].in[0]);
     edit.erase(static_cast<NodeId>(n));
+    ++dropped;
   }
-  const bool changed = edit.changed();
   edit.commit();
-  return changed;
+  return dropped;
 }
 
 }  // namespace

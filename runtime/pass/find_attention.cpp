@@ -41,7 +41,6 @@ class AttentionFinder {
       reason_.clear();
       if (!rewrite_softmax(id)) found_.missed.push_back({g_.at(id).name, reason_});
     }
-    found_.changed = edit_.changed();
     edit_.commit();
     return std::move(found_);
   }
@@ -308,6 +307,7 @@ void AttentionFinder::write(const AttentionLayout& layout, const SiteNode& site,
   const ValueId wanted = layout.y_to->view.base;
   write_site(g_, edit_, registry_, layout, site);
   replaced_[index(wanted)] = 1;
+  ++found_.found;
   for (const ValueId v : site.outputs)
     if (v != ValueId::none) replaced_[index(v)] = 1;
 }
@@ -322,7 +322,7 @@ const PassDef find_attention_pass{
         "Writes every attention, decomposed or not, as one node tessera.attention::dense that reads its operands "
         "where they lie.",
     .source = "algebraic matching of softmax(scale q k + masks) v",
-    .run = [](Graph& g, const Registry& registry) { return find_attention(g, registry).changed; },
+    .run = [](Graph& g, const Registry& registry) { return find_attention(g, registry).found; },
     .near_misses =
         [](const Graph& g) {
           Graph copy = g;

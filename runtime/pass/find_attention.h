@@ -13,7 +13,7 @@ namespace tessera {
 
 struct FoundAttention {
   std::vector<Miss> missed;  // Softmax nodes that became part of no attention, in topological order: what prevented it
-  bool changed = false;
+  int found = 0;             // attentions written
 };
 FoundAttention find_attention(Graph& g, const Registry& registry);
 

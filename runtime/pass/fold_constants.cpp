@@ -17,15 +17,14 @@ class Fold {
     for (std::size_t v = 0; v < g.values.size(); ++v) kept_[v] = keep.contains(g.values[v].name);
   }
 
-  bool run() {
+  int run() {
     for (std::size_t n = 0; n < g_.nodes.size(); ++n) {
       const auto id = static_cast<NodeId>(n);
       if (!shapes_known(g_.at(id))) infer_node(g_, id);
       if (foldable(g_.at(id))) evaluate_node(id);
     }
-    const bool changed = edit_.changed();
     edit_.commit();
-    return changed;
+    return folded_;
   }
 
  private:
@@ -81,16 +80,18 @@ class Fold {
       throw e.in(describe(n));
     }
     edit_.erase(id);
+    ++folded_;
   }
 
   Graph& g_;
   Edit edit_;
   std::vector<char> kept_;
+  int folded_ = 0;
 };
 
 }  // namespace
 
-bool fold_constants(Graph& g, const Registry& registry, const Keep& keep) { return Fold(g, registry, keep).run(); }
+int fold_constants(Graph& g, const Registry& registry, const Keep& keep) { return Fold(g, registry, keep).run(); }
 
 const PassDef fold_constants_pass{
     .name = "fold_constants",

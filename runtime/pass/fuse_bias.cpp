@@ -56,7 +56,7 @@ std::optional<Bias> bias(const Graph& g, const Uses& uses, NodeId n, Furthest* f
   return std::nullopt;
 }
 
-bool fuse_bias(Graph& g, const Registry& registry) {
+int fuse_bias(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, bias, [&g](Edit& edit, const Bias& c) {
     const Node product = g.at(c.product);
     const Shape full = *g.at(c.result).shape;

@@ -106,14 +106,17 @@ void write(Graph& g, Edit& edit, const std::vector<NodeId>& chain) {
   for (const auto n : chain) edit.erase(n);
 }
 
-bool fuse_elementwise(Graph& g, const Registry& registry) {
+int fuse_elementwise(Graph& g, const Registry& registry) {
   Chains chains(g);
   Edit edit(g, registry);
+  int fused = 0;
   for (std::size_t n = g.nodes.size(); n-- > 0;)
-    if (const auto chain = chains.ending_in(static_cast<NodeId>(n)); !chain.empty()) write(g, edit, chain);
-  const bool changed = edit.changed();
+    if (const auto chain = chains.ending_in(static_cast<NodeId>(n)); !chain.empty()) {
+      write(g, edit, chain);
+      ++fused;
+    }
   edit.commit();
-  return changed;
+  return fused;
 }
 
 std::vector<Miss> near_chains(const Graph& g) {

@@ -90,7 +90,7 @@ std::optional<Modulation> modulation(const Graph& g, const Uses& uses, NodeId n,
   return Reader(g, uses, furthest).read(n);
 }
 
-bool fuse_modulation(Graph& g, const Registry& registry) {
+int fuse_modulation(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, modulation, [&g](Edit& edit, const Modulation& c) {
     const Node norm = g.at(c.norm);
     const auto input = [&](std::size_t i) { return i < norm.in.size() ? norm.in[i] : ValueId::none; };

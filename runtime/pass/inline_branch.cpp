@@ -44,14 +44,17 @@ void inline_body(Graph& g, Edit& edit, NodeId at, const Graph& body) {
   edit.erase(at);
 }
 
-bool inline_branch(Graph& g, const Registry& registry) {
+int inline_branch(Graph& g, const Registry& registry) {
   Edit edit(g, registry);
   const std::size_t nodes = g.nodes.size();
+  int taken = 0;
   for (std::size_t n = 0; n < nodes; ++n)
-    if (const Graph* body = taken_branch(g, g.nodes[n])) inline_body(g, edit, static_cast<NodeId>(n), *body);
-  const bool changed = edit.changed();
+    if (const Graph* body = taken_branch(g, g.nodes[n])) {
+      inline_body(g, edit, static_cast<NodeId>(n), *body);
+      ++taken;
+    }
   edit.commit();
-  return changed;
+  return taken;
 }
 
 }  // namespace

@@ -23,23 +23,25 @@ bool same(const Tensor& a, const Tensor& b) {
   return a.dtype() == b.dtype() && a.shape() == b.shape() && a.raw() == b.raw();
 }
 
-bool merge_constants(Graph& g, const Registry& registry) {
+int merge_constants(Graph& g, const Registry& registry) {
   std::unordered_multimap<std::size_t, ValueId> seen;
   Edit edit(g, registry);
+  int merged = 0;
   for (std::size_t i = 0; i < g.values.size(); ++i) {
     const Tensor& t = g.values[i].constant;
     if (!t) continue;
     const std::size_t h = hash(t);
     const auto [begin, end] = seen.equal_range(h);
     const auto twin = std::find_if(begin, end, [&](const auto& s) { return same(g.at(s.second).constant, t); });
-    if (twin == end)
+    if (twin == end) {
       seen.emplace(h, static_cast<ValueId>(i));
-    else
-      edit.replace(static_cast<ValueId>(i), twin->second);
+      continue;
+    }
+    edit.replace(static_cast<ValueId>(i), twin->second);
+    ++merged;
   }
-  const bool changed = edit.changed();
   edit.commit();
-  return changed;
+  return merged;
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ bool same_outputs(const Node& a, const Node& b) {
 }
 
 // Value numbering in one forward sweep: a node that does what an earlier one did is replaced by it.
-bool merge_duplicates(Graph& g, const Registry& registry) {
+int merge_duplicates(Graph& g, const Registry& registry) {
   struct Seen {
     std::size_t node;
     std::vector<ValueId> in;  // after earlier replacements
@@ -39,6 +39,7 @@ bool merge_duplicates(Graph& g, const Registry& registry) {
   std::unordered_multimap<std::size_t, Seen> seen;
   seen.reserve(g.nodes.size());
   Edit edit(g, registry);
+  int merged = 0;
   for (std::size_t i = 0; i < g.nodes.size(); ++i) {
     const Node& n = g.nodes[i];
     if (!may_merge(n)) continue;
@@ -58,10 +59,10 @@ bool merge_duplicates(Graph& g, const Registry& registry) {
     for (std::size_t o = 0; o < n.out.size(); ++o)
       if (n.out[o] != ValueId::none) edit.replace(n.out[o], first.out[o]);
     edit.erase(static_cast<NodeId>(i));
+    ++merged;
   }
-  const bool changed = edit.changed();
   edit.commit();
-  return changed;
+  return merged;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Miss {
 
 struct PassDef {
   std::string_view name, doc, source;
-  bool (*run)(Graph&, const Registry&);  // true when something changed; leaves a graph that `verify` accepts
+  int (*run)(Graph&, const Registry&);  // how much it rewrote, 0: nothing; leaves a graph that `verify` accepts
   // For `inspect --why`: the near misses in a graph that the pass has left.
   std::vector<Miss> (*near_misses)(const Graph&) = nullptr;
 };
@@ -35,11 +35,18 @@ struct PassOptions {
   std::set<std::string, std::less<>> disabled;  // names of passes not to run; Error(bad_input) for an unknown one
 };
 
-// Runs the passes over a bound graph until nothing changes, verifying after each.
-void simplify(Graph& g, const Registry& registry, const PassOptions& options = {});
+// What one pass did to a graph, in all rounds together.
+struct PassRun {
+  const PassDef* pass;
+  bool off = false;  // turned off by name
+  int rewrites = 0;
+};
+
+// Runs the passes over a bound graph until nothing changes, verifying after each. What they did, in order.
+std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOptions& options = {});
 
 // Makes one node of several that compute one thing, where shapes are known. Results may differ from the exporter's
-// spelling in the last bits, except those of fuse_elementwise.
-void fuse(Graph& g, const Registry& registry, const PassOptions& options = {});
+// spelling in the last bits, except those of fuse_elementwise. What the passes did, in order.
+std::vector<PassRun> fuse(Graph& g, const Registry& registry, const PassOptions& options = {});
 
 }  // namespace tessera

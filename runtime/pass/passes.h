@@ -14,6 +14,7 @@ using Keep = std::set<std::string, std::less<>>;
 
 // One forward sweep: shapes of all nodes, and the values of those whose inputs are all constant. A constant in `keep`
 // counts as unknown, and a node that computes a value in `keep` stays: so gradients with respect to them can be taken.
-bool fold_constants(Graph& g, const Registry& registry, const Keep& keep = {});
+// How many nodes were computed.
+int fold_constants(Graph& g, const Registry& registry, const Keep& keep = {});
 
 }  // namespace tessera

@@ -5,15 +5,15 @@ namespace {
 
 // One backward sweep: a node is needed when a graph output or a needed node reads one of its outputs. Optional outputs
 // that nobody reads are no longer asked for.
-bool remove_dead(Graph& g, const Registry&) {
+int remove_dead(Graph& g, const Registry&) {
   std::vector<char> read(g.values.size());
   for (const auto& o : g.outputs) read[index(o.value)] = 1;
   std::vector<char> needed(g.nodes.size());
-  bool changed = false;
+  int removed = 0;
   for (std::size_t n = g.nodes.size(); n-- > 0;) {
     Node& node = g.nodes[n];
     for (const auto v : node.out) needed[n] |= v != ValueId::none && read[index(v)];
-    changed |= !needed[n];
+    removed += !needed[n];
     if (!needed[n]) continue;
     for (const auto v : node.in)
       if (v != ValueId::none) read[index(v)] = 1;
@@ -21,14 +21,14 @@ bool remove_dead(Graph& g, const Registry&) {
       auto& v = node.out[i];
       if (v == ValueId::none || read[index(v)] || node.op->outputs[i].presence != Presence::optional) continue;
       v = ValueId::none;
-      changed = true;
+      ++removed;
     }
   }
-  if (!changed) return false;
+  if (removed == 0) return 0;
   std::size_t n = 0;
   std::erase_if(g.nodes, [&](const Node&) { return !needed[n++]; });
   compact(g);
-  return true;
+  return removed;
 }
 
 }  // namespace

@@ -9,22 +9,23 @@
 
 namespace tessera {
 
-// True when there was one.
+// How many there were.
 template <class Find, class Write>
-bool replace_matches(Graph& g, const Registry& registry, Find find, Write write) {
+int replace_matches(Graph& g, const Registry& registry, Find find, Write write) {
   const Uses uses(g);
   Edit edit(g, registry);
   const std::size_t nodes = g.nodes.size();
+  int replaced = 0;
   for (std::size_t n = 0; n < nodes; ++n) {
     const auto match = find(g, uses, static_cast<NodeId>(n), nullptr);
     if (!match) continue;
     edit.before(match->last);
     edit.replace(match->result, write(edit, *match));
     for (const auto node : match->nodes) edit.erase(node);
+    ++replaced;
   }
-  const bool changed = edit.changed();
   edit.commit();
-  return changed;
+  return replaced;
 }
 
 // A node from which reading failed, and how.

@@ -19,13 +19,17 @@ void check_disabled(const PassOptions& options) {
   }
 }
 
-void run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry& registry,
-                const PassOptions& options) {
+std::vector<PassRun> run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry& registry,
+                                const PassOptions& options) {
   check_disabled(options);
+  std::vector<PassRun> runs;
+  for (const auto* pass : passes) runs.push_back({.pass = pass, .off = options.disabled.contains(pass->name)});
   for (bool changed = true; changed;) {
     changed = false;
-    for (const auto* pass : passes) {
-      if (options.disabled.contains(pass->name) || !pass->run(g, registry)) continue;
+    for (auto& [pass, off, rewrites] : runs) {
+      const int now = off ? 0 : pass->run(g, registry);
+      if (now == 0) continue;
+      rewrites += now;
       changed = true;
       try {
         verify(g);
@@ -34,6 +38,7 @@ void run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry
       }
     }
   }
+  return runs;
 }
 
 }  // namespace
@@ -67,15 +72,18 @@ std::vector<const PassDef*> all_passes() {
   return all;
 }
 
-void simplify(Graph& g, const Registry& registry, const PassOptions& options) {
-  run_passes(simplify_passes(), g, registry, options);
+std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOptions& options) {
+  return run_passes(simplify_passes(), g, registry, options);
 }
 
-void fuse(Graph& g, const Registry& registry, const PassOptions& options) {
-  run_passes(fuse_passes(), g, registry, options);
+std::vector<PassRun> fuse(Graph& g, const Registry& registry, const PassOptions& options) {
+  auto runs = run_passes(fuse_passes(), g, registry, options);
   // Tables and scales that were brought into another form, and views that nobody reads now.
-  fold_constants(g, registry);
-  if (!options.disabled.contains(remove_dead_pass.name)) remove_dead_pass.run(g, registry);
+  for (const auto* pass : {&fold_constants_pass, &remove_dead_pass}) {
+    const bool off = options.disabled.contains(pass->name);
+    runs.push_back({pass, off, off ? 0 : pass->run(g, registry)});
+  }
+  return runs;
 }
 
 }  // namespace tessera

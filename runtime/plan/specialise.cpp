@@ -8,6 +8,15 @@ namespace {
 
 constexpr std::string_view names[] = {"load", "bind", "fold", "sites", "policy", "fuse", "plan"};
 
+std::vector<PassRun> find_sites(Graph& g, const Registry& registry, const PassOptions& options) {
+  const bool off = options.disabled.contains(find_attention_pass.name);
+  std::vector<PassRun> runs{{&find_attention_pass, off, off ? 0 : find_attention_pass.run(g, registry)}};
+  if (runs[0].rewrites == 0) return runs;
+  verify(g);
+  for (const auto& run : simplify(g, registry, options)) runs.push_back(run);
+  return runs;
+}
+
 }  // namespace
 
 std::string_view name(Stage s) { return names[static_cast<std::size_t>(s)]; }
@@ -19,20 +28,19 @@ std::optional<Stage> stage_from_name(std::string_view text) {
 }
 
 Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry, const PassOptions& options,
-                  const PolicyUse& use) {
+                  const PolicyUse& use, std::vector<StageRuns>* runs) {
+  const auto record = [&](Stage at, std::vector<PassRun> passes) {
+    if (runs) runs->push_back({at, std::move(passes)});
+  };
   if (stage >= Stage::bind) bind_shapes(g, binding);
-  if (stage >= Stage::fold) simplify(g, registry, options);
-  if (stage >= Stage::sites && !options.disabled.contains(find_attention_pass.name) &&
-      find_attention_pass.run(g, registry)) {
-    verify(g);
-    simplify(g, registry, options);
-  }
+  if (stage >= Stage::fold) record(Stage::fold, simplify(g, registry, options));
+  if (stage >= Stage::sites) record(Stage::sites, find_sites(g, registry, options));
   if (stage >= Stage::policy && use.policy) {
     Trail trail = apply_policy(g, *use.policy, registry, use.at);
     if (use.trail) *use.trail = std::move(trail);
-    simplify(g, registry, options);  // casts of weights fold
+    record(Stage::policy, simplify(g, registry, options));  // casts of weights fold
   }
-  if (stage >= Stage::fuse) fuse(g, registry, options);
+  if (stage >= Stage::fuse) record(Stage::fuse, fuse(g, registry, options));
   return g;
 }
 

@@ -22,9 +22,16 @@ struct PolicyUse {
   Trail* trail = nullptr;  // set: receives the decisions
 };
 
-// The graph as it is after `stage` (which is before `plan`).
+// What the passes of a stage did, in the order they ran.
+struct StageRuns {
+  Stage stage;
+  std::vector<PassRun> passes;
+};
+
+// The graph as it is after `stage` (which is before `plan`). `runs`, when set, receives what the passes did.
 Graph graph_after(Stage stage, Graph g, const Binding& binding, const Registry& registry,
-                  const PassOptions& options = {}, const PolicyUse& policy = {});
+                  const PassOptions& options = {}, const PolicyUse& policy = {},
+                  std::vector<StageRuns>* runs = nullptr);
 
 // All arrows.
 Plan specialise(Graph g, const Binding& binding, const Registry& registry, const PassOptions& options = {},
