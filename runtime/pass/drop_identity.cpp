@@ -56,6 +56,7 @@ const PassDef drop_identity_pass{
         "shape, Slice of everything, Dropout outside training, Identity.",
     .source = "each operator's identity_when",
     .run = drop_identity,
+    .examples = {{"x: f32[2x8]", "Relu(Reshape(Identity(x), i64{2, 8}))", "Relu(x)"}},
 };
 
 }  // namespace tessera

@@ -323,6 +323,17 @@ const PassDef find_attention_pass{
         "where they lie.",
     .source = "algebraic matching of softmax(scale q k + masks) v",
     .run = [](Graph& g, const Registry& registry) { return find_attention(g, registry).found; },
+    .examples = {{"q, k, v: f32[1x2x4x8]",
+                  "scores = MatMul(Mul(q, 0.125), Transpose(k, perm=[0, 1, 3, 2])); MatMul(Softmax(scores), v)",
+                  "tessera.attention::dense(q, k, v, scale=0.125)"},
+                 {"q, k, v: f32[1x4x16], mask: f32[1x1x4x4]",
+                  "q4 = Transpose(Reshape(q, i64{0, 0, 2, 8}), perm=[0, 2, 1, 3]); "
+                  "k4 = Transpose(Reshape(k, i64{0, 0, 2, 8}), perm=[0, 2, 3, 1]); "
+                  "v4 = Transpose(Reshape(v, i64{0, 0, 2, 8}), perm=[0, 2, 1, 3]); "
+                  "p = Softmax(Add(Div(MatMul(q4, k4), 2.828427), mask)); "
+                  "Reshape(Transpose(MatMul(p, v4), perm=[0, 2, 1, 3]), i64{0, 0, 16})",
+                  "tessera.attention::dense(q, k, v, mask, hidden_values=\"multiply\", kv_num_heads=2, q_num_heads=2, "
+                  "undefined_rows=\"nan\")"}},
     .near_misses =
         [](const Graph& g) {
           Graph copy = g;

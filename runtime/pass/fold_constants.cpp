@@ -98,6 +98,8 @@ const PassDef fold_constants_pass{
     .doc = "Finds the shapes of all values, and computes what depends on constants and shapes only, up to a size.",
     .source = "Wegman & Zadeck, TOPLAS 1991",
     .run = [](Graph& g, const Registry& registry) { return fold_constants(g, registry, {}); },
+    .examples = {{"x: f32[2x3x4]", "Reshape(x, Concat(Gather(Shape(x), i64{0}), i64{-1}, axis=0))",
+                  "Reshape(x, i64{2, -1})"}},
 };
 
 }  // namespace tessera

@@ -83,6 +83,9 @@ const PassDef fuse_bias_pass{
         "rows, becomes Gemm.",
     .source = "ONNX Gemm-13; torch.nn.Linear as exported on inputs of more than two axes",
     .run = fuse_bias,
+    .examples = {{"x: f32[6x5], w: f32[5x7], b: f32[7]", "Add(MatMul(x, w), b)", "Gemm(x, w, b)"},
+                 {"x: f32[2x3x5], w: f32[5x7], b: f32[7]", "Add(MatMul(x, w), b)",
+                  "rows = Reshape(x, i64{6, 5}, allowzero=1); Reshape(Gemm(rows, w, b), i64{2, 3, 7}, allowzero=1)"}},
     .near_misses =
         [](const Graph& g) {
           return near_misses(g, bias, {"MatMul", "Gemm", "WideMatMul"});

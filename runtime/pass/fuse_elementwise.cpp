@@ -137,6 +137,8 @@ const PassDef fuse_elementwise_pass{
         "lies between them stays in cache. Results keep their bits.",
     .source = "Boncz et al., CIDR 2005 (vectors in cache)",
     .run = fuse_elementwise,
+    .examples = {{"x: f32[64x128], y: f32[128]", "Mul(Exp(x), y)",
+                  "tessera::Fused(x, y, steps=[\"Exp(x0)\", \"Mul(s0, x1)\"])"}},
     .near_misses = near_chains,
 };
 

@@ -61,6 +61,10 @@ const PassDef fuse_gelu_pass{
         "Makes one Gelu of 0.5 x (1 + Erf(x / sqrt 2)) and of its tanh approximation, however they are multiplied out.",
     .source = "Hendrycks & Gimpel 2016, arXiv:1606.08415; torch.onnx exports, T5, BERT",
     .run = [](Graph& g, const Registry& registry) { return replace_matches(g, registry, gelu, write); },
+    .examples = {{"x: f32[2x8]", "Mul(Mul(x, Add(Erf(Div(x, 1.4142135)), 1)), 0.5)", "Gelu(x)"},
+                 {"x: f32[2x8]",
+                  "cubic = Add(x, Mul(Pow(x, 3), 0.044715)); Mul(Mul(0.5, x), Add(Tanh(Mul(cubic, 0.7978846)), 1))",
+                  "Gelu(x, approximate=\"tanh\")"}},
     .near_misses =
         [](const Graph& g) {
           return near_misses(g, gelu, {"Erf", "Tanh"});

@@ -21,6 +21,11 @@ const PassDef fuse_layer_normalization_pass{
         [](Graph& g, const Registry& registry) {
           return replace_matches(g, registry, normalization_chain<Norm::layer>, write);
         },
+    .examples = {{"x: f32[2x8], w, b: f32[8]",
+                  "d = Sub(x, ReduceMean(x, i64{-1})); "
+                  "y = Div(d, Sqrt(Add(ReduceMean(Pow(d, 2), i64{-1}), 1e-5))); "
+                  "Add(Mul(y, w), b)",
+                  "LayerNormalization(x, w, b, axis=1)"}},
     .near_misses = near_chains<Norm::layer>,
 };
 

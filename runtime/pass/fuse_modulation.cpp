@@ -118,6 +118,12 @@ const PassDef fuse_modulation_pass{
         "tensors do right after it (adaptive layer norm), in a norm for each where there are several.",
     .source = "Peebles & Xie 2023, arXiv:2212.09748 (adaLN)",
     .run = fuse_modulation,
+    .examples = {{"x: f32[1x4x8], scale, shift: f32[1x1x8]", "Add(Mul(LayerNormalization(x, 1), Add(scale, 1)), shift)",
+                  "LayerNormalization(x, Add(scale, 1), shift)"},
+                 {"x: f32[1x4x8], w: f32[8], scale: f32[1x1x8]", "Mul(RMSNormalization(x, w), scale)",
+                  "RMSNormalization(x, Mul(w, scale))"},
+                 {"x: f32[1x4x8], a, b: f32[1x1x8]", "y = LayerNormalization(x, 1); Mul(y, a), Mul(y, b)",
+                  "LayerNormalization(x, a), LayerNormalization(x, b)"}},
     .near_misses =
         [](const Graph& g) {
           return near_misses(g, modulation, {"LayerNormalization", "RMSNormalization"});

@@ -38,6 +38,32 @@ const PassDef fuse_rotary_embedding_pass{
         "pairs interleaved or in halves, [B, L, H, D] or [B, H, L, D].",
     .source = "Su et al. 2021, arXiv:2104.09864; exports of diffusers, transformers and Wan2.1",
     .run = [](Graph& g, const Registry& registry) { return replace_matches(g, registry, rotation, write); },
+    .examples = {{"x: f32[1x2x4x8], c, s: f32[1x4x4]",
+                  "a, b = Split(x, axis=-1, num_outputs=2); "
+                  "Concat(Sub(Mul(a, c), Mul(b, s)), Add(Mul(a, s), Mul(b, c)), axis=-1)",
+                  "RotaryEmbedding(x, c, s)"},
+                 {"x: f32[1x2x4x8], c, s: f32[1x4x4]",
+                  "a = Slice(x, i64{0}, i64{8}, i64{-1}, i64{2}); "
+                  "b = Slice(x, i64{1}, i64{8}, i64{-1}, i64{2}); "
+                  "re = Unsqueeze(Sub(Mul(a, c), Mul(b, s)), i64{-1}); "
+                  "im = Unsqueeze(Add(Mul(a, s), Mul(b, c)), i64{-1}); "
+                  "Reshape(Concat(re, im, axis=-1), i64{1, 2, 4, 8})",
+                  "pairs = Reshape(RotaryEmbedding(x, c, s, interleaved=1), i64{1, 2, 4, 4, 2}, allowzero=1); "
+                  "Reshape(pairs, i64{1, 2, 4, 8})"},
+                 {"x: f32[1x1x1x4], c, s: f32[1x1x2]",
+                  "a = Slice(x, i64{0}, i64{4}, i64{-1}, i64{2}); "
+                  "b = Slice(x, i64{1}, i64{4}, i64{-1}, i64{2}); "
+                  "re = Sub(Mul(a, c), Mul(b, s)); im = Add(Mul(a, s), Mul(b, c)); "
+                  "y = ScatterND(f32{{{{0, 0, 0, 0}}}}, i64{{{{{0, 0, 0, 0}, {0, 0, 0, 2}}}}}, re); "
+                  "ScatterND(y, i64{{{{{0, 0, 0, 1}, {0, 0, 0, 3}}}}}, im)",
+                  "RotaryEmbedding(x, c, s, interleaved=1)"},
+                 {"x: f32[1x2x4x8], c, s: f32[1x4x4]",
+                  "a, b = Split(x, axis=-1, num_outputs=2); "
+                  "C = Concat(c, c, axis=-1); S = Concat(s, s, axis=-1); "
+                  "Add(Mul(x, C), Mul(Concat(Neg(b), a, axis=-1), S))",
+                  "C = Concat(c, c, axis=-1); S = Concat(s, s, axis=-1); "
+                  "RotaryEmbedding(x, Slice(C, i64{0}, i64{4}, i64{-1}, i64{1}), "
+                  "Slice(S, i64{0}, i64{4}, i64{-1}, i64{1}))"}},
     .near_misses =
         [](const Graph& g) {
           return near_misses(g, rotation, {"Sub", "Neg"});

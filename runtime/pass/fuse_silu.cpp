@@ -23,6 +23,8 @@ const PassDef fuse_silu_pass{
     .doc = "Makes one Swish of x Sigmoid(x) and of x Sigmoid(alpha x), the fast form of GELU among them.",
     .source = "Elfwing et al. 2018, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941",
     .run = [](Graph& g, const Registry& registry) { return replace_matches(g, registry, silu, write); },
+    .examples = {{"x: f32[2x8]", "Mul(x, Sigmoid(x))", "Swish(x)"},
+                 {"x: f32[2x8]", "Mul(x, Sigmoid(Mul(x, 1.702)))", "Swish(x, alpha=1.702)"}},
     .near_misses = [](const Graph& g) { return near_misses(g, silu, {"Sigmoid"}); },
 };
 

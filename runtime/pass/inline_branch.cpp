@@ -64,6 +64,7 @@ const PassDef inline_branch_pass{
     .doc = "Replaces an If whose condition is known by the nodes of the branch it takes.",
     .source = "ONNX If; branch elimination",
     .run = inline_branch,
+    .examples = {{"x: f32[2x8]", "If(bool true, then_branch={Relu(x)}, else_branch={Neg(x)})", "Relu(x)"}},
 };
 
 }  // namespace tessera

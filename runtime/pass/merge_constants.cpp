@@ -51,6 +51,7 @@ const PassDef merge_constants_pass{
     .doc = "Makes one of constants with equal type, shape and bits (up to 4 KiB) or at one address.",
     .source = "value numbering",
     .run = merge_constants,
+    .examples = {{"x: f32[2x8]", "Add(Mul(x, 0.5), 0.5)", "half = 0.5; Add(Mul(x, half), half)"}},
 };
 
 }  // namespace tessera

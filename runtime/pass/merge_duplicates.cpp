@@ -72,6 +72,7 @@ const PassDef merge_duplicates_pass{
     .doc = "Computes once what several nodes compute from the same inputs with the same operator and attributes.",
     .source = "common subexpression elimination by value numbering; Cocke & Schwartz 1970",
     .run = merge_duplicates,
+    .examples = {{"x: f32[2x8]", "Mul(Exp(x), Neg(Exp(x)))", "e = Exp(x); Mul(e, Neg(e))"}},
 };
 
 }  // namespace tessera

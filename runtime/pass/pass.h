@@ -17,9 +17,23 @@ struct Miss {
   std::string reason;
 };
 
+// What a pass makes of a small graph, in calls:
+//
+//   inputs  "x: f32[2x8], scale, shift: f32[8]"
+//   before  "y = Mul(x, scale); Add(y, shift), Clip(y, _, 1)"
+//
+// Values that are read twice are named first, the last part computes the outputs. Constants are tensors as in
+// tensor/text.h (0.5, i64{0, -1}), attributes go by name, `_` is an absent input. The tests hold every pass to its
+// examples: it turns `before` into `after`, once remove_dead has taken what it leaves unread, and both compute the
+// same.
+struct PassExample {
+  std::string_view inputs, before, after;
+};
+
 struct PassDef {
   std::string_view name, doc, source;
   int (*run)(Graph&, const Registry&);  // how much it rewrote, 0: nothing; leaves a graph that `verify` accepts
+  List<PassExample, 6> examples{};
   // For `inspect --why`: the near misses in a graph that the pass has left.
   std::vector<Miss> (*near_misses)(const Graph&) = nullptr;
 };

@@ -38,6 +38,8 @@ const PassDef remove_dead_pass{
     .doc = "Removes nodes whose results nobody reads, and stops asking for optional outputs that nobody reads.",
     .source = "dead code elimination, mark and sweep",
     .run = remove_dead,
+    .examples = {{"x: f32[2x8]", "unread = Exp(x); Relu(x)", "Relu(x)"},
+                 {"x: f32[2x8]", "y, mask = Dropout(x); Relu(y)", "Relu(Dropout(x))"}},
 };
 
 }  // namespace tessera

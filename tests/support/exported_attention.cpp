@@ -1,13 +1,12 @@
 #include "tests/support/exported_attention.h"
 
 #include <algorithm>
-#include <cmath>
-#include <random>
 
 #include "runtime/graph/verify.h"
 #include "runtime/pass/find_attention.h"
 #include "tests/support/compare.h"
 #include "tests/support/interpret.h"
+#include "tests/support/made_up.h"
 
 namespace tessera {
 namespace {
@@ -31,14 +30,6 @@ Binding binding_for(const Graph& g) {
     for (const auto& d : *i.declared)
       if (!d.symbol.empty()) used.symbols[d.symbol] = all.symbols.at(d.symbol);
   return used;
-}
-
-Tensor made_up(DType t, const Shape& shape, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<double> normal;
-  std::vector<double> x(static_cast<std::size_t>(count(shape)));
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = dtypes::floats.has(t) ? normal(engine) : (i * 5 + seed) % 7 < 4;
-  return converted(Tensor::of<double>(shape, x), t);
 }
 
 }  // namespace
