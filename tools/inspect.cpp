@@ -11,6 +11,7 @@
 #include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/inputs.h"
+#include "tools/inspect_passes.h"
 #include "tools/inspect_sites.h"
 #include "tools/json.h"
 #include "tools/summary.h"
@@ -39,6 +40,7 @@ struct Inspection {
   Stage stage = Stage::plan;
   bool sized = false;
   Graph loaded, graph;  // as in the file; after the stage
+  std::vector<StageRuns> passes;
   std::vector<double> node_flops;
   std::vector<OperatorCount> operators;  // most first
   double flops = 0;
@@ -87,12 +89,12 @@ Inspection examine(const InspectFlags& f) {
   Trail trail;
   use.trail = &trail;
   const Binding binding = binding_of(f.inputs, x.loaded, given_inputs(f.inputs, x.loaded));
+  const Stage last = std::min(x.stage, Stage::fuse);
+  x.graph = graph_after(last, x.loaded, binding, registry, f.session.passes(), use, &x.passes);
   if (x.stage == Stage::plan) {
-    Plan plan = specialise(x.loaded, binding, registry, f.session.passes(), {}, use);
+    Plan plan = make_plan(std::move(x.graph));
     x.arena_bytes = plan.arena_bytes;
     x.graph = std::move(plan.graph);
-  } else {
-    x.graph = graph_after(x.stage, x.loaded, binding, registry, f.session.passes(), use);
   }
   if (policy) warn_of_fallbacks(*policy, trail);
   std::map<std::string, OperatorCount> by_name;
@@ -162,6 +164,7 @@ std::string report_text(const InspectFlags& f, const Inspection& x) {
                    bytes(constant_bytes(x.graph)), ", arena ", bytes(x.arena_bytes), ", outputs ",
                    bytes(x.output_bytes), "\n");
   if (f.after.empty()) return text;
+  if (!x.passes.empty()) section("rewrites by pass and stage", rewrites_table(x.passes));
   Table nodes{{"node", "operator", "in", "out", "FLOP"}, {}};
   for (std::size_t n = 0; n < x.graph.nodes.size(); ++n) {
     const Node& node = x.graph.nodes[n];
@@ -222,6 +225,7 @@ std::string report_json(const InspectFlags& f, const Inspection& x) {
                        {"in", names_json(g, g.nodes[n].in)},
                        {"out", names_json(g, g.nodes[n].out)},
                        {"flops", x.node_flops[n]}});
+    report["passes"] = rewrites_json(x.passes);
     report["nodes"] = nodes;
   }
   if (f.sites) add_sites(report, g);
@@ -252,17 +256,6 @@ std::string report_dot(const Inspection& x) {
     if (!g.is_constant(g.outputs[o].value)) text += concat("  ", edge_from(g.outputs[o].value), " -> o", o, ";\n");
   }
   return text + "}\n";
-}
-
-int list_passes(Format format) {
-  Table table{{"pass", "does", "source"}, {}};
-  Json list = Json::array();
-  for (const PassDef* p : all_passes()) {
-    table.rows.push_back({std::string(p->name), std::string(p->doc), std::string(p->source)});
-    list.push_back({{"name", p->name}, {"doc", p->doc}, {"source", p->source}});
-  }
-  print(format == Format::json ? text_of({{"schema", 1}, {"passes", list}}, 2) + "\n" : render(table, format));
-  return 0;
 }
 
 const PassDef& pass_named(const std::string& name) {
@@ -320,7 +313,10 @@ void save_graph(const Inspection& x, const std::string& path) {
 
 int inspect(const InspectFlags& f) {
   const Format format = f.report.format();
-  if (f.passes) return list_passes(format);
+  if (f.passes) {
+    print(format == Format::json ? text_of(passes_json(), 2) + "\n" : passes_text(format));
+    return 0;
+  }
   check(!f.model.empty(), "inspect needs a MODEL (or --passes)");
   try {
     if (!f.why.empty()) return list_near_misses(f, format);

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
 
 #include "runtime/tensor/text.h"
 #include "tests/support/json_schema.h"
@@ -79,7 +80,37 @@ TEST(Inspect, reports_as_its_schema_says) {
   EXPECT_GT(report["flops"].get<double>(), 0);
   EXPECT_EQ(tessera_cli({"inspect", open, "--after", "load"}).code, 0);
   EXPECT_TRUE(tessera_cli({"inspect", fixed, "--format", "dot"}).out.starts_with("digraph"));
-  EXPECT_NE(tessera_cli({"inspect", "--passes"}).out.find("drop_identity"), std::string::npos);
+}
+
+TEST(Inspect, shows_passes_with_their_examples) {
+  const Ran text = tessera_cli({"inspect", "--passes"});
+  EXPECT_NE(text.out.find("\nfuse_silu\n"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("\n  inputs  x: f32[2x8]\n  before  Mul(x, Sigmoid(x))\n  after   Swish(x)\n"),
+            std::string::npos)
+      << text.out;
+  for (const Json& pass : Json::parse(tessera_cli({"inspect", "--passes", "--format", "json"}).out)["passes"])
+    EXPECT_GT(pass["examples"].size(), 0u) << pass;
+}
+
+TEST(Inspect, says_what_each_pass_did) {
+  const std::vector<std::string> call = {
+      "inspect", source_path("graphs/vit/model.onnx"), "--after", "fuse", "--pass", "no-fuse_gelu"};
+  const Ran text = tessera_cli(call);
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_TRUE(std::regex_search(text.out, std::regex("\n  pass +fold  sites  fuse\n"))) << text.out;
+  EXPECT_TRUE(std::regex_search(text.out, std::regex("\n  fuse_bias +-      -    12\n"))) << text.out;
+  EXPECT_TRUE(std::regex_search(text.out, std::regex("\n  fuse_gelu +-      -     -  turned off\n"))) << text.out;
+  auto as_json = call;
+  as_json.insert(as_json.end(), {"--format", "json"});
+  const Json report = Json::parse(tessera_cli(as_json).out);
+  EXPECT_EQ(schema_problem(report, schema("inspect")), "");
+  std::vector<std::string> order;
+  for (const Json& pass : report["passes"]) {
+    if (pass["stage"] == "fuse") order.push_back(pass["pass"]);
+    EXPECT_EQ(pass["off"].get<bool>(), pass["pass"] == "fuse_gelu");
+  }
+  EXPECT_EQ(order.front(), "fuse_layer_normalization");
+  EXPECT_EQ(order.back(), "remove_dead");
 }
 
 TEST(Inspect, lists_attention_sites) {
