@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace tessera {
 
@@ -99,6 +100,16 @@ void Match::add(NodeId n) {
 
 NodeId Match::only_reader(ValueId v) const {
   return uses_.of[index(v)].size() == 1 && uses_.as_output[index(v)] == 0 ? uses_.of[index(v)][0] : NodeId::none;
+}
+
+bool is_filled_with(const Graph& g, ValueId v, double x) {
+  if (!g.is_constant(v)) return false;
+  const Tensor& t = g.at(v).constant;
+  if (t.size() == 0) return false;
+  const Tensor one = Tensor::scalar(t.dtype(), x);
+  const auto* bytes = static_cast<const char*>(t.raw());
+  return std::memcmp(bytes, one.raw(), one.bytes()) == 0 &&
+         std::memcmp(bytes, bytes + one.bytes(), t.bytes() - one.bytes()) == 0;
 }
 
 bool about(double x, double constant, DType t) {

@@ -73,6 +73,8 @@ class Match {
   std::vector<NodeId> nodes_;
 };
 
+// Whether v is a constant that holds x everywhere, bit for bit, and something at all.
+bool is_filled_with(const Graph& g, ValueId v, double x);
 // Whether x is `constant` as some exporter rounded it, in the precision of t.
 bool about(double x, double constant, DType t);
 

@@ -9,12 +9,6 @@
 namespace tessera {
 namespace {
 
-bool all_equal(const Graph& g, ValueId v, double x) {
-  if (!g.is_constant(v)) return false;
-  const auto values = doubles(g.at(v).constant);
-  return std::all_of(values.begin(), values.end(), [x](double y) { return y == x; });
-}
-
 struct Modulation {
   NodeId last, norm;
   ValueId times = ValueId::none, plus = ValueId::none, result;
@@ -96,12 +90,12 @@ int fuse_modulation(Graph& g, const Registry& registry) {
     const auto input = [&](std::size_t i) { return i < norm.in.size() ? norm.in[i] : ValueId::none; };
     // An operand that is absent, or does nothing, costs nothing.
     const auto combine = [&](std::string_view op, ValueId a, ValueId b, double neutral) {
-      if (a == ValueId::none || (b != ValueId::none && all_equal(g, a, neutral))) return b;
+      if (a == ValueId::none || (b != ValueId::none && is_filled_with(g, a, neutral))) return b;
       return b == ValueId::none ? a : edit.node(op, {a, b});
     };
     const ValueId scale = combine("Mul", input(1), c.times, 1);
     ValueId bias = input(2);
-    if (bias != ValueId::none && all_equal(g, bias, 0)) bias = ValueId::none;
+    if (bias != ValueId::none && is_filled_with(g, bias, 0)) bias = ValueId::none;
     if (bias != ValueId::none) bias = combine("Mul", bias, c.times, 1);
     std::vector<ValueId> in{input(0), scale, combine("Add", bias, c.plus, 0)};
     while (in.back() == ValueId::none) in.pop_back();

@@ -4,8 +4,9 @@
 
 namespace tessera {
 
-extern const PassDef remove_dead_pass, fold_constants_pass, inline_branch_pass, drop_identity_pass,
+extern const PassDef remove_dead_pass, fold_constants_pass, inline_branch_pass, drop_identity_pass, drop_neutral_pass,
     merge_constants_pass, merge_duplicates_pass;
+extern const PassDef drop_expand_pass, write_signs_pass, write_sigmoid_pass, factor_out_pass;
 extern const PassDef fuse_layer_normalization_pass, fuse_rms_normalization_pass, fuse_modulation_pass, fuse_gelu_pass,
     fuse_silu_pass, fuse_rotary_embedding_pass, fuse_bias_pass, fuse_elementwise_pass;
 

@@ -46,14 +46,19 @@ std::vector<PassRun> run_passes(std::span<const PassDef* const> passes, Graph& g
 std::span<const PassDef* const> simplify_passes() {
   // Dead nodes go first: what nobody reads cannot make folding fail. Each pass feeds those after it; what they
   // uncover for an earlier one is found in the next round.
-  static const PassDef* const passes[] = {&remove_dead_pass,   &fold_constants_pass,  &inline_branch_pass,
-                                          &drop_identity_pass, &merge_constants_pass, &merge_duplicates_pass};
+  static const PassDef* const passes[] = {&remove_dead_pass,     &fold_constants_pass, &inline_branch_pass,
+                                          &drop_identity_pass,   &drop_neutral_pass,   &merge_constants_pass,
+                                          &merge_duplicates_pass};
   return passes;
 }
 
 std::span<const PassDef* const> fuse_passes() {
-  // Norms and activations first: what is left of pointwise operators then runs as chains.
-  static const PassDef* const passes[] = {&fuse_layer_normalization_pass,
+  // One spelling for all, then norms and activations: what is left of pointwise operators then runs as chains.
+  static const PassDef* const passes[] = {&drop_expand_pass,
+                                          &write_signs_pass,
+                                          &write_sigmoid_pass,
+                                          &factor_out_pass,
+                                          &fuse_layer_normalization_pass,
                                           &fuse_rms_normalization_pass,
                                           &fuse_modulation_pass,
                                           &fuse_gelu_pass,
