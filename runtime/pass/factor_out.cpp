@@ -6,13 +6,13 @@
 namespace tessera {
 namespace {
 
-struct Common {
+struct Factored {
   NodeId last;
   ValueId factor, other, result;
   std::vector<NodeId> nodes;
 };
 
-std::optional<Common> common_factor(const Graph& g, const Uses& uses, NodeId n, Furthest* furthest) {
+std::optional<Factored> common_factor(const Graph& g, const Uses& uses, NodeId n, Furthest* furthest) {
   const Node& root = g.at(n);
   if (root.op->name != "Add" || !root.op->domain.empty() || !dtypes::floats.has(g.at(root.out[0]).dtype))
     return std::nullopt;
@@ -28,12 +28,12 @@ std::optional<Common> common_factor(const Graph& g, const Uses& uses, NodeId n, 
                  g.at(b).name, "' is not much smaller than '", g.at(a).name, "'") ||
         !m.wants_no_other_readers(root.out[0]))
       continue;
-    return Common{n, a, b, root.out[0], m.nodes()};
+    return Factored{n, a, b, root.out[0], m.nodes()};
   }
   return std::nullopt;
 }
 
-ValueId write(Edit& edit, const Common& c) {
+ValueId write(Edit& edit, const Factored& c) {
   return edit.node("Mul", {c.factor, edit.node("Add", {c.other, edit.scalar_like(c.other, 1)})});
 }
 
