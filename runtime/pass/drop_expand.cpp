@@ -39,7 +39,7 @@ std::optional<Broadcast> broadcast_inputs(const Graph& g, const Uses& uses, Node
   return Broadcast{n, std::move(in), node.out[0], {n}};
 }
 
-bool drop_expand(Graph& g, const Registry& registry) {
+int drop_expand(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, broadcast_inputs, [&g](Edit& edit, const Broadcast& c) {
     const Node& node = g.at(c.last);
     const std::string domain = node.op->domain.empty() ? "" : concat(node.op->domain, "::");
@@ -55,6 +55,7 @@ const PassDef drop_expand_pass{
         "Lets pointwise operators read what an Expand before them enlarges, where the result is as large without it.",
     .source = "ONNX broadcasting; torch.nn.functional.normalize as exported",
     .run = drop_expand,
+    .examples = {{"x: f32[2x3x8], length: f32[2x1x8]", "Div(x, Expand(length, i64{2, 3, 8}))", "Div(x, length)"}},
 };
 
 }  // namespace tessera

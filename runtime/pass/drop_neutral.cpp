@@ -27,7 +27,7 @@ std::optional<Neutral> neutral(const Graph& g, const Uses&, NodeId n, Furthest*)
   return std::nullopt;
 }
 
-bool drop_neutral(Graph& g, const Registry& registry) {
+int drop_neutral(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, neutral, [](Edit&, const Neutral& c) { return c.x; });
 }
 
@@ -38,6 +38,7 @@ const PassDef drop_neutral_pass{
     .doc = "Removes arithmetic that changes no bit: times or over ones, minus zeros, to the power of one.",
     .source = "torch.addcmul as exported (adaptive layer norm of diffusers); identities of arithmetic",
     .run = drop_neutral,
+    .examples = {{"x: f32[2x8]", "Neg(Mul(1, x))", "Neg(x)"}, {"x: f32[2x8]", "Neg(Sub(Div(x, 1), 0))", "Neg(x)"}},
 };
 
 }  // namespace tessera

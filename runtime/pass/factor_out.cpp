@@ -44,6 +44,7 @@ const PassDef factor_out_pass{
     .doc = "Writes a (1 + b) for a + a b, where b is much smaller than a.",
     .source = "adaptive layer norm written as x + x scale + shift",
     .run = [](Graph& g, const Registry& registry) { return replace_matches(g, registry, common_factor, write); },
+    .examples = {{"x: f32[2x30x8], scale: f32[2x1x8]", "Add(x, Mul(x, scale))", "Mul(x, Add(scale, 1))"}},
 };
 
 }  // namespace tessera

@@ -40,6 +40,8 @@ const PassDef write_sigmoid_pass{
     .doc = "Writes Sigmoid(x) for 1 / (1 + Exp(-x)), and a product with it for a / (1 + Exp(-x)).",
     .source = "SiLU and gates as Keras, JAX and hand-written models export them",
     .run = [](Graph& g, const Registry& registry) { return replace_matches(g, registry, logistic, write); },
+    .examples = {{"x: f32[2x8]", "Div(1, Add(1, Exp(Neg(x))))", "Sigmoid(x)"},
+                 {"x: f32[2x8]", "Div(x, Add(1, Exp(Neg(x))))", "Mul(x, Sigmoid(x))"}},
     .near_misses = [](const Graph& g) { return near_misses(g, logistic, {"Exp"}); },
 };
 

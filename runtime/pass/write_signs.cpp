@@ -47,7 +47,7 @@ std::optional<Signed> sign(const Graph& g, const Uses& uses, NodeId n, Furthest*
   return op == "Add" || op == "Sub" ? difference(g, uses, n) : std::nullopt;
 }
 
-bool write_signs(Graph& g, const Registry& registry) {
+int write_signs(Graph& g, const Registry& registry) {
   return replace_matches(g, registry, sign, [](Edit& edit, const Signed& c) { return edit.node(c.op, c.in); });
 }
 
@@ -58,6 +58,9 @@ const PassDef write_signs_pass{
     .doc = "Writes -x for x (-1), a - b for a + (-b) and a + b for a - (-b).",
     .source = "rotary embeddings of transformers and diffusers",
     .run = write_signs,
+    .examples = {{"x: f32[2x8]", "Mul(x, -1)", "Neg(x)"},
+                 {"a, b: f32[2x8]", "Add(a, Neg(b))", "Sub(a, b)"},
+                 {"a, b: f32[2x8]", "Sub(a, Neg(b))", "Add(a, b)"}},
 };
 
 }  // namespace tessera
