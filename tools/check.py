@@ -4,6 +4,8 @@
 Rules (DESIGN: layers only look down; each library stays inside its fence; small files; plain names):
   layers   a file includes only from its own folder's layer number or lower, siblings of one number not at all
   fences   a library's headers appear only where listed
+  names    a file that names something of the headers we precompile includes the header, or one of ours that does: such
+           a build would not tell
   sizes    files <= 400 lines, functions <= 80 lines
   types    a type's full name is defined in one file: two of one name in a program are undefined behaviour, and no linker
            tells
@@ -11,6 +13,7 @@ Rules (DESIGN: layers only look down; each library stays inside its fence; small
   numbers  README.md counts as many operators as there are, and as many conformance cases that do not pass
   words    no macros, no conditional compilation, no vague names, no to-dos, headers open with a comment
 """
+import functools
 import re
 import subprocess
 import sys
@@ -43,6 +46,21 @@ FENCES = {
     r"(nlohmann/|fmt/|png\.h|zlib\.h)": ["tools/", "tests/tools/"],
     r"(thread|mutex|future|execution)$": ["runtime/base/log.cpp", "runtime/exec/", "runtime/session/", "tools/", "tests/"],
 }
+# Header -> what it brings. (Of <algorithm>, what no other header we include has.)
+NAMES = {
+    "algorithm": r"std::(ranges::)?(all_of|any_of|binary_search|clamp|copy_if|copy_n|count_if|equal|equal_range|fill|fill_n|"
+                 r"find_if|is_sorted|lower_bound|max_element|min_element|minmax_element|mismatch|none_of|nth_element|"
+                 r"partial_sort|reverse|rotate|sort|stable_sort|transform|unique|upper_bound)\(",
+    "cmath": r"std::(ceil|cos|erf|exp|exp2|fabs|floor|fma|fmod|isfinite|isinf|isnan|ldexp|log|log1p|log2|nearbyint|nextafter|"
+             r"pow|round|signbit|sin|sqrt|tanh|trunc)\(",
+    "cstring": r"std::(memcmp|memcpy|memmove|memset|strcmp|strerror|strlen)\(",
+    "filesystem": r"std::filesystem\b", "fstream": r"std::[io]fstream\b", "functional": r"std::function\b",
+    "map": r"std::(multi)?map\b", "memory": r"std::((unique|shared|weak)_ptr|make_(unique|shared))\b",
+    "optional": r"std::(optional|nullopt)\b", "random": r"std::(mt19937|\w+_distribution)\b", "span": r"std::span\b",
+    "string": r"std::(string|to_string)\b", "string_view": r"std::string_view\b", "vector": r"std::vector\b",
+    "fmt/format.h": r"\bfmt::", "gmock/gmock.h": r"\bEXPECT_THAT\(",
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.MULTILINE)
 VAGUE = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|manager|handler|impl)(_|$)")
 DEFINED = re.compile(r"(?:struct|class|enum class|enum|union) (\w+)(?: final)?(?: : [^;]*)? \{")
 DEFINED_OPERATOR = re.compile(r"constinit const OpDef op_\w+[ =]")
@@ -70,6 +88,27 @@ def check_includes(path, text, fault):
             continue
         if other_layer > layer or (other_layer == layer and layer != 9):
             fault(path, number, f"{header} (layer {other_layer}) is not below {folder} (layer {layer})")
+
+
+def ours(header):
+    """The file of this project that an #include names, or None."""
+    return next((p for p in (ROOT / header, ROOT / "plugins/sdk" / header) if p.is_file()), None)
+
+
+@functools.cache
+def reached(path):
+    """The headers of others that a file includes, itself or through ours."""
+    found = set()
+    for header in INCLUDE.findall(path.read_text()):
+        found |= reached(ours(header)) if ours(header) else {header}
+    return found
+
+
+def check_names(path, text, fault):
+    code = re.sub(r'//.*|"(?:\\.|[^"\\\n])*"', "", text)
+    for header, names in NAMES.items():
+        if (named := re.search(names, code)) and header not in reached(ROOT / path):
+            fault(path, code[:named.start()].count("\n") + 1, f"{named.group().rstrip('(')} needs <{header}>")
 
 
 def check_functions(path, lines, fault):
@@ -157,6 +196,7 @@ def main():
         if len(lines) > MAX_LINES:
             fault(path, len(lines), f"{len(lines)} lines; at most {MAX_LINES}")
         check_includes(path, text, fault)
+        check_names(path, text, fault)
         check_functions(path, lines, fault)
         for name, number in defined_types(text) if not path.endswith(".c") else ():
             if home.setdefault(name, path) != path:

@@ -2,6 +2,8 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include <string_view>
+
 #include "runtime/base/error.h"
 #include "tessera/onnx.pb.h"
 

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 #include "runtime/load/load.h"
 #include "runtime/load/save.h"

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "runtime/plan/plan.h"
 #include "runtime/policy/lock.h"
 #include "runtime/session/open_policy.h"

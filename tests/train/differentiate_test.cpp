@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "runtime/graph/build.h"
 #include "runtime/tensor/text.h"
 #include "tests/support/central_difference.h"

@@ -28,6 +28,7 @@ const std::string_view instruction_set = \"@MARCH@\";
   target_include_directories(${NAME} PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_options(${NAME} PRIVATE ${TESSERA_WARNINGS})
   target_compile_definitions(${NAME} PRIVATE EIGEN_DONT_PARALLELIZE)
+  precompile(${NAME})
   target_link_libraries(${NAME} PUBLIC tessera_plugin_sdk tessera_proto TBB::tbb ${DNNL_LIBRARY} OpenMP::OpenMP_CXX
                         ${CMAKE_DL_LIBS} PRIVATE Eigen3::Eigen yaml-cpp)
 endfunction()

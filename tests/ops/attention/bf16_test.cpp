@@ -2,6 +2,7 @@
 // elsewhere the one that widens; the bounds hold for both: 2^-8 for rounding the result, as much for the probabilities.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "ops/attention/bf16_kernels.h"
