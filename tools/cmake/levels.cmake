@@ -8,8 +8,8 @@ set(TESSERA_LEVELS x86-64-v3 x86-64-v4)
 function(compile_for LEVEL TARGET)
   get_target_property(OPTIONS ${TARGET} COMPILE_OPTIONS)
   list(TRANSFORM OPTIONS REPLACE "^-march=.*" "-march=${LEVEL}")
-  if(LEVEL STREQUAL "x86-64-v4")  # the generic tuning shuns 512-bit vectors
-    list(APPEND OPTIONS -mtune=icelake-server)
+  if(LEVEL STREQUAL "x86-64-v4")  # tunings shun 512-bit vectors: see flags.cmake
+    list(APPEND OPTIONS -mtune=icelake-server -mprefer-vector-width=512)
   endif()
   set_target_properties(${TARGET} PROPERTIES COMPILE_OPTIONS "${OPTIONS}")
 endfunction()
