@@ -1,7 +1,7 @@
 # Compiler flags of everything we build.
 set(TESSERA_WARNINGS -Wall -Wextra -Werror)
 # Code that joins many strings: GCC 12 takes "a" + std::string for overlapping or endless copies (GCC PR 105329).
-set(TESSERA_TEXT_WARNINGS ${TESSERA_WARNINGS} -Wno-restrict -Wno-stringop-overflow)
+set(TESSERA_TEXT_WARNINGS ${TESSERA_WARNINGS} -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
 
 # `omp simd` without an OpenMP runtime of our own; paths in error messages are relative to the repository.
 add_compile_options(-fopenmp-simd -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno>
