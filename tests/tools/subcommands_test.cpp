@@ -89,8 +89,8 @@ TEST(Inspect, shows_passes_with_their_examples) {
   EXPECT_NE(text.out.find("\n  inputs  x: f32[2x8]\n  before  Mul(x, Sigmoid(x))\n  after   Swish(x)\n"),
             std::string::npos)
       << text.out;
-  for (const Json& pass : Json::parse(tessera_cli({"inspect", "--passes", "--format", "json"}).out)["passes"])
-    EXPECT_GT(pass["examples"].size(), 0u) << pass;
+  const Json report = Json::parse(tessera_cli({"inspect", "--passes", "--format", "json"}).out);
+  for (const Json& pass : report["passes"]) EXPECT_GT(pass["examples"].size(), 0u) << pass;
 }
 
 TEST(Inspect, says_what_each_pass_did) {
