@@ -6,11 +6,10 @@
 //   y = x s + (bias - mean(x) s), s = scale / sqrt(mean(d^2) + epsilon)   (TensorFlow, Keras)
 //
 // Means as ReduceMean, ReduceSum, ReduceSumSquare or ReduceL2, times or divided by numbers; the variance also as
-// mean(x^2)
-// - mean(x)^2 (Flax); d^2 as Pow or Mul; the root as Sqrt or Pow, with Reciprocal, Div or Pow; the scale on either
-// side, the epsilon may be missing; statistics in a wider type between Casts. Rounding differs in the last bits, and
-// where the spelling cancels (x s - mean(x) s, mean(x^2) - mean(x)^2) the fused operator is the more exact one. Source:
-// what torch 1.x and 2.x, TensorFlow, Keras, Flax, diffusers and transformers export.
+// mean(x^2) - mean(x)^2 (Flax); d^2 as Pow or Mul; the root as Sqrt or Pow, with Reciprocal, Div or Pow; the scale on
+// either side, the epsilon may be missing; statistics in a wider type between Casts. Rounding differs in the last bits,
+// and where the spelling cancels (x s - mean(x) s, mean(x^2) - mean(x)^2) the fused operator is the more exact one.
+// Source: what torch 1.x and 2.x, TensorFlow, Keras, Flax, diffusers and transformers export.
 #include "runtime/pass/replace_matches.h"
 
 namespace tessera {
