@@ -56,6 +56,9 @@ struct PassRun {
   int rewrites = 0;
 };
 
+// Runs one pass once, unless it is turned off, and verifies what it rewrote.
+PassRun run_pass(const PassDef& pass, Graph& g, const Registry& registry, const PassOptions& options);
+
 // Runs the passes over a bound graph until nothing changes, verifying after each. What they did, in order.
 std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOptions& options = {});
 

@@ -23,19 +23,14 @@ std::vector<PassRun> run_passes(std::span<const PassDef* const> passes, Graph& g
                                 const PassOptions& options) {
   check_disabled(options);
   std::vector<PassRun> runs;
-  for (const auto* pass : passes) runs.push_back({.pass = pass, .off = options.disabled.contains(pass->name)});
+  for (const auto* pass : passes) runs.push_back({.pass = pass});
   for (bool changed = true; changed;) {
     changed = false;
-    for (auto& [pass, off, rewrites] : runs) {
-      const int now = off ? 0 : pass->run(g, registry);
-      if (now == 0) continue;
-      rewrites += now;
-      changed = true;
-      try {
-        verify(g);
-      } catch (Error& e) {
-        throw e.in(concat("pass ", pass->name));
-      }
+    for (auto& run : runs) {
+      const PassRun now = run_pass(*run.pass, g, registry, options);
+      run.off = now.off;
+      run.rewrites += now.rewrites;
+      changed |= now.rewrites > 0;
     }
   }
   return runs;
@@ -77,6 +72,18 @@ std::vector<const PassDef*> all_passes() {
   return all;
 }
 
+PassRun run_pass(const PassDef& pass, Graph& g, const Registry& registry, const PassOptions& options) {
+  PassRun run{.pass = &pass, .off = options.disabled.contains(pass.name)};
+  if (!run.off) run.rewrites = pass.run(g, registry);
+  if (run.rewrites == 0) return run;
+  try {
+    verify(g);
+  } catch (Error& e) {
+    throw e.in(concat("pass ", pass.name));
+  }
+  return run;
+}
+
 std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOptions& options) {
   return run_passes(simplify_passes(), g, registry, options);
 }
@@ -84,10 +91,8 @@ std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOpti
 std::vector<PassRun> fuse(Graph& g, const Registry& registry, const PassOptions& options) {
   auto runs = run_passes(fuse_passes(), g, registry, options);
   // Tables and scales that were brought into another form, and views that nobody reads now.
-  for (const auto* pass : {&fold_constants_pass, &remove_dead_pass}) {
-    const bool off = options.disabled.contains(pass->name);
-    runs.push_back({pass, off, off ? 0 : pass->run(g, registry)});
-  }
+  for (const auto* pass : {&fold_constants_pass, &remove_dead_pass})
+    runs.push_back(run_pass(*pass, g, registry, options));
   return runs;
 }
 

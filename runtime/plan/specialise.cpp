@@ -1,6 +1,5 @@
 #include "runtime/plan/specialise.h"
 
-#include "runtime/graph/verify.h"
 #include "runtime/pass/find_attention.h"
 
 namespace tessera {
@@ -9,10 +8,8 @@ namespace {
 constexpr std::string_view names[] = {"load", "bind", "fold", "sites", "policy", "fuse", "plan"};
 
 std::vector<PassRun> find_sites(Graph& g, const Registry& registry, const PassOptions& options) {
-  const bool off = options.disabled.contains(find_attention_pass.name);
-  std::vector<PassRun> runs{{&find_attention_pass, off, off ? 0 : find_attention_pass.run(g, registry)}};
+  std::vector<PassRun> runs{run_pass(find_attention_pass, g, registry, options)};
   if (runs[0].rewrites == 0) return runs;
-  verify(g);
   for (const auto& run : simplify(g, registry, options)) runs.push_back(run);
   return runs;
 }
