@@ -4,11 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runtime/graph/verify.h"
 #include "runtime/op/context.h"
 #include "runtime/pass/bind_shapes.h"
-#include "tests/support/interpret.h"
-#include "tests/support/small_graph.h"
+#include "tests/support/rewritten.h"
 
 namespace tessera {
 namespace {
@@ -16,19 +14,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-std::vector<std::string> ops(const Graph& g) {
-  std::vector<std::string> names;
-  for (const auto& n : g.nodes) names.emplace_back(n.op->name);
-  return names;
-}
-
-bool apply(const PassDef& pass, Graph& g) {
-  const bool changed = pass.run(g, builtin_registry());
-  verify(g);
-  EXPECT_FALSE(pass.run(g, builtin_registry())) << pass.name << " is not idempotent";
-  return changed;
-}
 
 TEST(RemoveDead, keeps_what_outputs_need) {
   SmallGraph e;

@@ -7,6 +7,7 @@
 #include "runtime/graph/verify.h"
 #include "runtime/pass/pass.h"
 #include "tests/support/interpret.h"
+#include "tests/support/made_up.h"
 #include "tests/support/small_graph.h"
 
 namespace tessera {
@@ -62,13 +63,6 @@ class RandomGraph {
   std::vector<ValueId> pool_;
 };
 
-Tensor numbers(unsigned seed) {
-  std::mt19937 random(seed);
-  std::vector<float> values(24);
-  for (auto& v : values) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 256;
-  return Tensor::of<float>({4, 6}, values);
-}
-
 TEST(Simplify, keeps_every_bit_of_random_graphs) {
   for (unsigned seed = 0; seed < 200; ++seed) {
     RandomGraph random(seed);
@@ -76,7 +70,7 @@ TEST(Simplify, keeps_every_bit_of_random_graphs) {
     Graph after = before;
     simplify(after, builtin_registry());
     EXPECT_LE(after.nodes.size(), before.nodes.size());
-    const Tensor in[] = {numbers(seed), numbers(seed + 1000)};
+    const Tensor in[] = {made_up(DType::f32, {4, 6}, seed), made_up(DType::f32, {4, 6}, seed + 1000)};
     const auto expected = interpret(before, in), got = interpret(after, in);
     for (std::size_t o = 0; o < got.size(); ++o)
       ASSERT_TRUE(same_bits(expected[o], got[o])) << "seed " << seed << "\n"

@@ -2,12 +2,11 @@
 // Holding what a pass writes against the graph as it was.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "runtime/graph/verify.h"
 #include "runtime/pass/passes.h"
 #include "tests/support/compare.h"
 #include "tests/support/interpret.h"
+#include "tests/support/made_up.h"
 #include "tests/support/small_graph.h"
 
 namespace tessera {
@@ -18,29 +17,26 @@ inline std::vector<std::string> ops(const Graph& g) {
   return names;
 }
 
-inline Tensor random_tensor(const Shape& shape, unsigned seed, DType type = DType::f32) {
-  std::mt19937 random(seed);
-  std::vector<float> values(static_cast<std::size_t>(count(shape)));
-  for (auto& v : values) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300;
-  return converted(Tensor::of<float>(shape, values), type);
+// Whether the pass found anything; a second time it must not.
+inline bool apply(const PassDef& pass, Graph& g) {
+  const bool changed = pass.run(g, builtin_registry());
+  verify(g);
+  EXPECT_FALSE(pass.run(g, builtin_registry())) << pass.name << " is not idempotent";
+  return changed;
 }
 
-inline std::vector<Tensor> random_inputs(const Graph& g) {
-  std::vector<Tensor> in;
-  for (const auto& i : g.inputs)
-    in.push_back(random_tensor(*g.at(i.value).shape, static_cast<unsigned>(in.size()) + 1, g.at(i.value).dtype));
-  return in;
+// Both graphs on the same numbers.
+inline void expect_same_outputs(const Graph& got, const Graph& expected, Rounding tolerance = {}) {
+  const auto in = made_up_inputs(expected);
+  const auto outputs = interpret(got, in);
+  for (const auto& [name, t] : interpret(expected, in)) EXPECT_TRUE(close(outputs.at(name), t, tolerance)) << name;
 }
 
 // Applies one pass, and holds the result against the graph as it was.
 inline void expect_same_after(const PassDef& pass, Graph& g, double tolerance = 1e-5) {
   const Graph before = g;
-  EXPECT_TRUE(pass.run(g, builtin_registry()));
-  verify(g);
-  EXPECT_FALSE(pass.run(g, builtin_registry())) << "not idempotent";
-  const auto in = random_inputs(before);
-  const auto expected = interpret(before, in), got = interpret(g, in);
-  for (std::size_t o = 0; o < got.size(); ++o) EXPECT_TRUE(close(got[o], expected[o], {tolerance, tolerance}));
+  EXPECT_TRUE(apply(pass, g));
+  expect_same_outputs(g, before, {tolerance, tolerance});
 }
 
 struct Chain {
