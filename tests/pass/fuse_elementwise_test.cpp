@@ -5,7 +5,7 @@
 #include <random>
 
 #include "ops/pointwise_steps.h"
-#include "runtime/graph/print.h"
+#include "tests/support/graph_notation.h"
 #include "tests/support/rewritten.h"
 #include "tests/support/threads.h"
 
@@ -160,7 +160,7 @@ TEST(FuseElementwise, keeps_every_bit_of_random_trees) {
       std::map<std::string, Tensor> got;
       with_threads(threads, [&] { got = interpret(after, in); });
       for (const auto& [name, t] : expected)
-        ASSERT_TRUE(same_bits(t, got.at(name))) << "seed " << seed << "\n" << to_text(before) << to_text(after);
+        ASSERT_TRUE(same_bits(t, got.at(name))) << "seed " << seed << ": " << notation(before);
     }
   }
   EXPECT_GT(fused, 40);

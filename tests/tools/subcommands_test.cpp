@@ -80,7 +80,19 @@ TEST(Inspect, reports_as_its_schema_says) {
   EXPECT_EQ(schema_problem(report, schema("inspect")), "");
   EXPECT_GT(report["flops"].get<double>(), 0);
   EXPECT_EQ(tessera_cli({"inspect", open, "--after", "load"}).code, 0);
-  EXPECT_TRUE(tessera_cli({"inspect", fixed, "--format", "dot"}).out.starts_with("digraph"));
+}
+
+TEST(Inspect, draws_a_graph_for_graphviz) {
+  const ScratchFolder folder;
+  const std::string model = folder.write("m.textproto", model_text(R"(
+      node { name: "the \"first\"" op_type: "Relu" input: "x" output: "h" }
+      node { op_type: "Neg" input: "h" output: "y" }
+      input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_value: 2 } dim { dim_value: 6 } } } } }
+      output { name: "y" type { tensor_type { elem_type: 1 } } })"));
+  const Ran r = tessera_cli({"inspect", model, "--format", "dot"});
+  EXPECT_TRUE(r.out.starts_with("digraph")) << r.err;
+  EXPECT_NE(r.out.find(R"(tooltip="the \"first\"")"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find(R"(n0 -> n1 [label="[2x6]"])"), std::string::npos) << r.out;
 }
 
 TEST(Inspect, shows_passes_with_their_examples) {
