@@ -190,9 +190,8 @@ NamedTensors make_inputs(const InputFlags& flags, const Graph& graph, Missing mi
       absent.push_back(&graph.inputs[n]);
   }
   if (!absent.empty()) missing_error(graph, absent);
-  if (recipes.empty()) return inputs;
 
-  Graph bound = graph;
+  Graph bound = graph;  // --shape and --set are compared with the tensors given, also where nothing is made up
   bind_shapes(bound, binding_of(flags, graph, inputs), false);
   for (std::size_t n = 0; n < names.size(); ++n)
     if (const auto r = recipes.find(names[n]); r != recipes.end()) try {

@@ -36,6 +36,25 @@ TEST(Run, carries_and_collects) {
   EXPECT_NE(r.out.find("3 steps"), std::string::npos) << r.out;
 }
 
+TEST(Run, compares_sizes_with_the_files_given) {
+  const ScratchFolder folder;
+  write_tensor(folder / "last.npy", "", tensor_from_text("i64{{5}, {7}}"));
+  write_tensor(folder / "past.npy", "", tensor_from_text("i64{{1}, {2}}"));
+  const auto run = [&](const std::string& subcommand, const std::string& flag, const std::string& value) {
+    return tessera_cli({subcommand, open, "--input", "last=" + (folder / "last.npy"), "--input",
+                        "past=" + (folder / "past.npy"), flag, value});
+  };
+  EXPECT_EQ(run("run", "--set", "batch=2").code, 0);
+  for (const char* subcommand : {"run", "bench"})
+    for (const auto& [flag, value, says] : {std::tuple{"--set", "bacth=2", "did you mean 'batch'"},
+                                            {"--set", "batch=3", "'batch' is 3 (given) and 2 (dim 0 of input 'last')"},
+                                            {"--shape", "past=2x2", "input 'past' has shape [2x1]"}}) {
+      const Ran r = run(subcommand, flag, value);
+      EXPECT_EQ(r.code, 2) << subcommand << " " << value << r.err;
+      EXPECT_NE(r.err.find(says), std::string::npos) << r.err;
+    }
+}
+
 TEST(Run, shows_no_numbers_of_empty_tensors) {
   const Ran r = tessera_cli({"run", open, "--input", "last=zeros", "--input", "past=zeros", "--set", "batch=0", "--set",
                              "length=3", "--format", "csv"});
