@@ -5,35 +5,29 @@
 #include <unistd.h>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "runtime/base/error.h"
 
 namespace tessera {
-namespace {
-
-// The permissions a new file would get. (umask can only be read by setting it, which other threads would notice.)
-mode_t permissions_of(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0644;
-}
-
-}  // namespace
 
 AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
-  struct stat info {};
-  if (::stat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {  // a device, a pipe: nothing to rename
+  struct stat old {};
+  const bool exists = ::stat(path_.c_str(), &old) == 0;
+  if (exists && !S_ISREG(old.st_mode)) {  // a device, a pipe: nothing to rename
     file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
     if (file_ < 0) fail("open", errno);
     return;
   }
-  std::string name = path_ + ".tmpXXXXXX";
-  file_ = ::mkostemp(name.data(), O_CLOEXEC);
-  if (file_ < 0) fail("create", errno);
-  temporary_ = std::move(name);
-  ::fchmod(file_, permissions_of(path_));
+  // Not by mkstemp, which makes private files: a new one is to have what the umask leaves.
+  const mode_t mode = exists ? old.st_mode & 07777 : 0666;
+  for (int n = 0; file_ < 0; ++n) {
+    temporary_ = concat(path_, ".tmp", ::getpid(), "-", n);
+    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (file_ < 0 && errno != EEXIST) fail("create", errno);
+  }
+  if (exists) ::fchmod(file_, mode);
 }
 
 AsideFile::~AsideFile() {
