@@ -146,7 +146,7 @@ int runs_within_budget(double seconds) {
   return 1 + static_cast<int>(std::clamp(2 / std::max(seconds, 1e-9), 2.0, 19.0));
 }
 
-CompareReport measure(const CompareFlags& f) {
+CompareReport measure(const CompareFlags& f) try {
   std::vector<std::shared_ptr<const Policy>> policies;
   for (const auto& path : f.policies) policies.push_back(open_policy(path));
   const Registry registry = registry_for(f.session.plugin, policies);
@@ -191,6 +191,8 @@ CompareReport measure(const CompareFlags& f) {
   report.threads = graph_run.threads();
   report.runs = std::max(1, runs - 1);
   return report;
+} catch (Error& e) {
+  throw in_model(e, f.model);
 }
 
 void write_plot(const std::string& path, const CompareReport& report) {
@@ -206,15 +208,12 @@ void write_plot(const std::string& path, const CompareReport& report) {
 int compare(const CompareFlags& f) {
   check(f.repeat >= 0 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
   check(f.plot.empty() || f.plot.ends_with(".svg"), "--plot: '", f.plot, "' must end in .svg");
-  try {
-    const CompareReport report = measure(f);
-    const Format format = f.report.format();
-    print(format == Format::json ? text_of(compare_json(report), 2) + "\n" : compare_text(report, format));
-    if (!f.plot.empty()) write_plot(f.plot, report);
-    if (!f.plot.empty()) remark("wrote " + f.plot);
-  } catch (Error& e) {
-    throw in_model(e, f.model);
-  }
+  if (!f.plot.empty()) check_can_write(f.plot);
+  const CompareReport report = measure(f);
+  const Format format = f.report.format();
+  print(format == Format::json ? text_of(compare_json(report), 2) + "\n" : compare_text(report, format));
+  if (!f.plot.empty()) write_plot(f.plot, report);
+  if (!f.plot.empty()) remark("wrote " + f.plot);
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "tools/explain/report.h"
 #include "tools/inputs.h"
 #include "tools/json.h"
+#include "tools/outputs.h"
 #include "tools/summary.h"
 #include "tools/terminal.h"
 
@@ -34,32 +35,36 @@ void write_text(const std::string& path, const std::string& text) {
 int explain(const ExplainFlags& f) {
   check(f.mask.site.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
   check(f.out.empty() || f.out.ends_with(".png"), "-o: '", f.out, "' must end in .png");
+  for (const auto& path : {f.lock, f.out})
+    if (!path.empty()) check_can_write(path);
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   const Graph loaded = load(f.model, registry);
   Explanation x{f.model, *policy, f.policy.position(), {}};
   PolicyUse use = policy_use(policy.get(), loaded, registry, x.at);
   use.trail = &x.trail;
+  std::optional<TileMask> mask;
   try {
     const NamedTensors inputs =
         f.mask.site.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
     if (!f.mask.site.empty() && !f.inputs.given()) remark("no inputs given, drawn from random ones");
     const Binding binding = binding_of(f.inputs, loaded, inputs);
     const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
-    if (!f.mask.site.empty())
-      draw_mask(mask_of_head(bound, registry, inputs, f.mask, f.session.options())).write_png(f.out);
+    if (!f.mask.site.empty()) mask = mask_of_head(bound, registry, inputs, f.mask, f.session.options());
   } catch (Error& e) {
     throw in_model(e, f.model);
   }
-  if (!f.lock.empty()) write_text(f.lock, text_of(locked_policy(*policy, loaded, f.lock), 2) + "\n");
+  WrittenFiles files;
+  if (mask) files.add(f.out, [&] { draw_mask(*mask).write_png(f.out); });
+  if (!f.lock.empty())
+    files.add(f.lock, [&] { write_text(f.lock, text_of(locked_policy(*policy, loaded, f.lock), 2) + "\n"); });
   if (f.report.format() == Format::json) {
     print(text_of(explanation_json(x), 2) + "\n");
-    return 0;
+    return files.exit_code();
   }
   print(model_line(f.model, loaded) + explanation_text(x, f.report.format()));
-  for (const auto& path : {f.lock, f.out})
-    if (!path.empty()) print(concat("wrote      ", path, "\n"));
-  return 0;
+  for (const auto& path : files.paths()) print(concat("wrote      ", path, "\n"));
+  return files.exit_code();
 }
 
 }  // namespace

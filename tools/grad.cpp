@@ -57,24 +57,25 @@ int grad(const GradFlags& f) {
   RunOptions run;
   run.deadline = f.session.deadline_from_now();
   const NamedTensors outputs = session.run(inputs, run);
-  const auto written = f.outputs.write(outputs);
+  WrittenFiles files;
+  f.outputs.write(outputs, files);
   if (f.report.format() == Format::json) {
     print(text_of({{"schema", 1},
                    {"model", f.model},
                    {"loss", f.loss},
                    {"wrt", f.wrt},
                    {"outputs", values_json(session.outputs(), outputs)},
-                   {"written", written}},
+                   {"written", files.paths()}},
                   2) +
           "\n");
-    return 0;
+    return files.exit_code();
   }
   std::string text = render(values_table(session.outputs(), outputs), f.report.format(), 2);
   if (f.report.format() != Format::csv) text = line + "outputs, and gradients as d.NAME\n" + text;
   if (f.report.format() == Format::table)
-    for (const auto& path : written) text += concat("wrote    ", path, "\n");
+    for (const auto& path : files.paths()) text += concat("wrote    ", path, "\n");
   print(text);
-  return 0;
+  return files.exit_code();
 }
 
 }  // namespace

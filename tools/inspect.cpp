@@ -1,6 +1,7 @@
 // tessera inspect MODEL: what is in a model, and what became of it on the way to a plan.
 #include <algorithm>
 
+#include "runtime/base/aside_file.h"
 #include "runtime/base/nearest.h"
 #include "runtime/load/load.h"
 #include "runtime/load/save.h"
@@ -70,17 +71,23 @@ double flops_of(const Graph& g, const Node& n) {
   return estimate_cost(*n.op, n.attributes, in, values, out).flops;
 }
 
-Inspection examine(const InspectFlags& f) {
-  Inspection x;
+Stage stage_of(const InspectFlags& f) {
+  Stage stage = f.sites ? Stage::sites : Stage::plan;
   if (!f.after.empty()) {
-    const auto stage = stage_from_name(f.after);
-    check(stage.has_value(), "--after: there is no stage '", f.after, "' (load bind fold sites policy fuse plan)");
-    x.stage = *stage;
-  } else if (f.sites) {
-    x.stage = Stage::sites;
+    const auto named = stage_from_name(f.after);
+    check(named.has_value(), "--after: there is no stage '", f.after, "' (load bind fold sites policy fuse plan)");
+    stage = *named;
   }
-  check(!f.sites || x.stage >= Stage::sites, "--sites: before stage sites there are none");
-  x.sized = x.stage != Stage::load;
+  check(!f.sites || stage >= Stage::sites, "--sites: before stage sites there are none");
+  check(f.save_model.empty() || stage != Stage::plan,
+        "--save-model writes the graph after a stage before plan; say which with --after, as --after policy");
+  return stage;
+}
+
+Inspection examine(const InspectFlags& f, Stage stage) {
+  Inspection x;
+  x.stage = stage;
+  x.sized = stage != Stage::load;
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   x.loaded = load(f.model, registry);
@@ -299,8 +306,6 @@ int list_near_misses(const InspectFlags& f, Format format) {
 
 // As a model of the sizes it was bound to, with what it takes to load it.
 void save_graph(const Inspection& x, const std::string& path) {
-  check(x.stage != Stage::plan,
-        "--save-model writes the graph after a stage; say which with --after, as --after policy");
   Graph g = x.graph;
   for (auto& i : g.inputs) {
     if (!g.at(i.value).shape) continue;
@@ -318,9 +323,11 @@ int inspect(const InspectFlags& f) {
     return 0;
   }
   check(!f.model.empty(), "inspect needs a MODEL (or --passes)");
+  const Stage stage = stage_of(f);
+  if (!f.save_model.empty()) check_can_write(f.save_model);
   try {
     if (!f.why.empty()) return list_near_misses(f, format);
-    const Inspection x = examine(f);
+    const Inspection x = examine(f, stage);
     if (!f.save_model.empty()) save_graph(x, f.save_model);
     print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(x) : report_text(f, x));
   } catch (Error& e) {

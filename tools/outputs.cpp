@@ -2,6 +2,7 @@
 
 #include "runtime/base/nearest.h"
 #include "tools/command.h"
+#include "tools/command_line.h"
 #include "tools/npz.h"
 #include "tools/tensor_files.h"
 
@@ -16,6 +17,16 @@ const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string
   throw Error(Code::bad_input, concat(flag, ": the model has no '", name, "' there", did_you_mean(name, names)));
 }
 
+void WrittenFiles::add(const std::string& path, const std::function<void()>& write) {
+  try {
+    write();
+    paths_.push_back(path);
+  } catch (const Error& e) {
+    const int code = report(e);
+    if (exit_code_ == 0) exit_code_ = code;
+  }
+}
+
 void OutputFlags::add_to(Command& app) {
   app.option("--output NAME=FILE", output, "Write an output to a .npy, .npz or .pb file");
   app.option("--save FILE.npz", save, "Write all outputs");
@@ -23,23 +34,18 @@ void OutputFlags::add_to(Command& app) {
 
 void OutputFlags::check_against(const std::vector<PortInfo>& outputs) const {
   for (const auto& [name, path] : assignments(output, "--output"))
-    check_writable(path, port_named(outputs, name, "--output").dtype);
-  check(save.empty() || save.ends_with(".npz"), "--save: '", save, "' must end in .npz");
-  if (!save.empty())
-    for (const auto& o : outputs) check_writable(save, o.dtype);
+    check_writable(path, {port_named(outputs, name, "--output").dtype});
+  if (save.empty()) return;
+  check(save.ends_with(".npz"), "--save: '", save, "' must end in .npz");
+  std::vector<DType> dtypes;
+  for (const auto& o : outputs) dtypes.push_back(o.dtype);
+  check_writable(save, dtypes);
 }
 
-std::vector<std::string> OutputFlags::write(const NamedTensors& values) const {
-  std::vector<std::string> paths;
-  for (const auto& [name, path] : assignments(output, "--output")) {
-    write_tensor(path, name, values.at(name));
-    paths.push_back(path);
-  }
-  if (!save.empty()) {
-    write_npz(save, values);
-    paths.push_back(save);
-  }
-  return paths;
+void OutputFlags::write(const NamedTensors& values, WrittenFiles& files) const {
+  for (const auto& pair : assignments(output, "--output"))
+    files.add(pair.second, [&] { write_tensor(pair.second, pair.first, values.at(pair.first)); });
+  if (!save.empty()) files.add(save, [&] { write_npz(save, values); });
 }
 
 }  // namespace tessera

@@ -1,5 +1,6 @@
 #pragma once
-// Where the outputs of a run go: --output NAME=FILE, --save FILE.npz.
+// Where the outputs of a run go: --output NAME=FILE, --save FILE.npz. One thread.
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -7,13 +8,25 @@
 
 namespace tessera {
 
+// Files written once the work is done. One that fails is reported, and the others are written all the same.
+class WrittenFiles {
+ public:
+  void add(const std::string& path, const std::function<void()>& write);
+  const std::vector<std::string>& paths() const { return paths_; }  // without those that failed
+  int exit_code() const { return exit_code_; }                      // of the first that failed; 0: none did
+
+ private:
+  std::vector<std::string> paths_;
+  int exit_code_ = 0;
+};
+
 struct OutputFlags {
   std::vector<std::string> output;
   std::string save;
   void add_to(Command& app);
   // Refuses before the run what could not be written after it.
   void check_against(const std::vector<PortInfo>& outputs) const;
-  std::vector<std::string> write(const NamedTensors& values) const;  // the paths written
+  void write(const NamedTensors& values, WrittenFiles& files) const;
 };
 
 // The port of that name; Error(bad_input) with the nearest names otherwise. `flag` begins the message.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "runtime/base/aside_file.h"
 #include "runtime/exec/statistics.h"
 #include "runtime/exec/trace.h"
 #include "runtime/session/open_policy.h"
@@ -54,10 +55,11 @@ Loop loop_of(const RunFlags& f) {
 class Watch {
  public:
   explicit Watch(const RunFlags& f) : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
+    if (traced_) check_can_write(trace_path_);
     if (traced_) observers_.add(trace_);
     if (traced_ || f.profile) observers_.add(statistics);
     for (const auto& [name, path] : assignments(f.dump_node, "--dump-node")) {
-      check_writable(path, DType::f32);
+      check_writable(path, {});
       observers_.add(*dumps_.emplace_back(std::make_unique<Dump>(name, path)));
     }
   }
@@ -67,13 +69,9 @@ class Watch {
     trace_.next_run();
     if (i == 1 && repeats_) statistics.forget();
   }
-  void write(std::vector<std::string>& paths) const {
-    if (traced_) trace_.write(trace_path_);
-    if (traced_) paths.push_back(trace_path_);
-    for (const auto& dump : dumps_) {
-      dump->write();
-      paths.push_back(dump->path());
-    }
+  void write(WrittenFiles& files) const {
+    if (traced_) files.add(trace_path_, [&] { trace_.write(trace_path_); });
+    for (const auto& dump : dumps_) files.add(dump->path(), [&] { dump->write(); });
   }
   Statistics statistics;
 
@@ -90,7 +88,7 @@ class Collection {
  public:
   Collection(const std::vector<std::string>& flags, const std::vector<PortInfo>& outputs)
       : files_(assignments(flags, "--collect")) {
-    for (const auto& [name, path] : files_) check_writable(path, port_named(outputs, name, "--collect").dtype);
+    for (const auto& [name, path] : files_) check_writable(path, {port_named(outputs, name, "--collect").dtype});
   }
   void add(const NamedTensors& outputs) {
     for (const auto& [name, path] : files_) {
@@ -100,23 +98,24 @@ class Collection {
             all.front().shape(), " to ", all.back().shape(), " in step ", all.size() - 1);
     }
   }
-  void write(std::vector<std::string>& paths) const {
-    for (const auto& [name, path] : files_) {
-      const auto& all = values_.at(name);
-      Shape shape{static_cast<std::int64_t>(all.size())};
-      shape.append(all[0].shape().begin(), all[0].shape().end());
-      Tensor stacked(all[0].dtype(), shape);
-      auto* to = static_cast<std::byte*>(stacked.raw());
-      for (const auto& t : all) {
-        if (t.bytes() > 0) std::memcpy(to, t.raw(), t.bytes());
-        to += t.bytes();
-      }
-      write_tensor(path, name, stacked);
-      paths.push_back(path);
-    }
+  void write(WrittenFiles& files) const {
+    for (const auto& pair : files_)
+      files.add(pair.second, [&] { write_tensor(pair.second, pair.first, stacked(values_.at(pair.first))); });
   }
 
  private:
+  static Tensor stacked(const std::vector<Tensor>& all) {
+    Shape shape{static_cast<std::int64_t>(all.size())};
+    shape.append(all[0].shape().begin(), all[0].shape().end());
+    Tensor whole(all[0].dtype(), shape);
+    auto* to = static_cast<std::byte*>(whole.raw());
+    for (const auto& t : all) {
+      if (t.bytes() > 0) std::memcpy(to, t.raw(), t.bytes());
+      to += t.bytes();
+    }
+    return whole;
+  }
+
   std::vector<std::pair<std::string, std::string>> files_;
   std::map<std::string, std::vector<Tensor>> values_;
 };
@@ -229,14 +228,15 @@ int run(const RunFlags& f) {
   Watch watch(f);
   Collection collection(f.collect, session.outputs());
   const Outcome done = perform(session, f, make_inputs(f.inputs, session.graph()), watch, collection);
-  std::vector<std::string> written = f.outputs.write(done.outputs);
-  collection.write(written);
-  watch.write(written);
+  WrittenFiles files;
+  f.outputs.write(done.outputs, files);
+  collection.write(files);
+  watch.write(files);
   if (f.report.format() == Format::json)
-    print_json(f, session, done, watch, written);
+    print_json(f, session, done, watch, files.paths());
   else
-    print_text(f, session, done, watch, written);
-  return 0;
+    print_text(f, session, done, watch, files.paths());
+  return files.exit_code();
 }
 
 }  // namespace

@@ -50,8 +50,10 @@ Tensor read_tensor(const std::string& path, const std::string& name) {
   }
 }
 
-void check_writable(const std::string& path, DType dtype) {
-  if (format_of(path) != Format::pb) npy_header(dtype, {});
+void check_writable(const std::string& path, const std::vector<DType>& dtypes) {
+  if (format_of(path) != Format::pb)
+    for (const DType dtype : dtypes) npy_header(dtype, {});
+  check_can_write(path);
 }
 
 void write_tensor(const std::string& path, const std::string& name, const Tensor& tensor) {

@@ -1,6 +1,7 @@
 #pragma once
 // Tensors in files, the format by the name's end: .npy, .npz (an array of it), .pb (onnx.TensorProto).
 #include <string>
+#include <vector>
 
 #include "runtime/tensor/tensor.h"
 
@@ -10,8 +11,9 @@ namespace tessera {
 // that cannot be executed.
 Tensor read_tensor(const std::string& path, const std::string& name);
 
-// Refuses now what `write_tensor` would refuse after a long run: an unknown ending, a type the format does not have.
-void check_writable(const std::string& path, DType dtype);
+// Refuses now what writing tensors of these types would refuse after a long run: an unknown ending, a type the format
+// does not have, a place that cannot be written.
+void check_writable(const std::string& path, const std::vector<DType>& dtypes);
 // Written aside, then renamed. `name` is kept where the format has names.
 void write_tensor(const std::string& path, const std::string& name, const Tensor& tensor);
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "runtime/base/aside_file.h"
 #include "runtime/session/open_policy.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
@@ -128,6 +129,8 @@ void save_lines(const std::vector<Line>& lines, const VerifyFlags& f) {
 }
 
 int verify_all(const VerifyFlags& f) {
+  check(f.save.empty() || f.save.ends_with(".npz"), "--save: '", f.save, "' must end in .npz");
+  if (!f.save.empty()) check_can_write(f.save);
   const auto policy = open_policy(f.policy.policy);
   f.policy.remark_on(policy.get());
   std::vector<Line> lines;

@@ -11,13 +11,20 @@
 #include "runtime/base/error.h"
 
 namespace tessera {
+namespace {
+
+[[noreturn]] void fail(const char* what, const std::string& path, int cause) {
+  throw Error(Code::run_time, concat("cannot ", what, " '", path, "': ", std::strerror(cause)));
+}
+
+}  // namespace
 
 AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
   struct stat old {};
   const bool exists = ::stat(path_.c_str(), &old) == 0;
   if (exists && !S_ISREG(old.st_mode)) {  // a device, a pipe: nothing to rename
     file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (file_ < 0) fail("open", errno);
+    if (file_ < 0) fail("open", path_, errno);
     return;
   }
   // Not by mkstemp, which makes private files: a new one is to have what the umask leaves.
@@ -25,7 +32,7 @@ AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
   for (int n = 0; file_ < 0; ++n) {
     temporary_ = concat(path_, ".tmp", ::getpid(), "-", n);
     file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (file_ < 0 && errno != EEXIST) fail("create", errno);
+    if (file_ < 0 && errno != EEXIST) fail("create", path_, errno);
   }
   if (exists) ::fchmod(file_, mode);
 }
@@ -39,7 +46,7 @@ void AsideFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const auto done = ::write(file_, bytes.data(), bytes.size());
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0) fail("write", errno);
+    if (done < 0) fail("write", path_, errno);
     bytes = bytes.subspan(static_cast<std::size_t>(done));
     size_ += static_cast<std::size_t>(done);
   }
@@ -55,18 +62,23 @@ void AsideFile::finish() {
   const int closed = ::close(file_);
   const int cause = errno;
   file_ = -1;
-  if (closed != 0) fail("write", cause);
+  if (closed != 0) fail("write", path_, cause);
 }
 
 void AsideFile::commit() {
   finish();
   if (temporary_.empty()) return;
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", errno);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", path_, errno);
   temporary_.clear();
 }
 
-void AsideFile::fail(const char* what, int cause) const {
-  throw Error(Code::run_time, concat("cannot ", what, " '", path_, "': ", std::strerror(cause)));
+void check_can_write(const std::string& path) {
+  struct stat info {};
+  const bool special = ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+  if (!special)
+    AsideFile{path};
+  else if (::access(path.c_str(), W_OK) != 0)  // not opened: a pipe waits for its reader
+    fail("open", path, errno);
 }
 
 }  // namespace tessera

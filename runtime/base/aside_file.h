@@ -24,10 +24,12 @@ class AsideFile {
   void commit();
 
  private:
-  [[noreturn]] void fail(const char* what, int cause) const;
   std::string path_, temporary_;
   int file_ = -1;
   std::size_t size_ = 0;
 };
+
+// Refuses now what an AsideFile of `path` would refuse when it is opened. Leaves nothing behind.
+void check_can_write(const std::string& path);
 
 }  // namespace tessera

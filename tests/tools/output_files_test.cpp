@@ -30,5 +30,54 @@ TEST(OutputFiles, have_what_the_umask_leaves_or_what_they_had) {
   EXPECT_EQ(permissions(old), 0640u);
 }
 
+// Something else would stop each of them once it has begun to work.
+TEST(OutputFiles, that_cannot_be_written_are_refused_before_the_work) {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder / "folder.npz");
+  std::filesystem::create_directory_symlink("/nowhere", folder / "gone");
+  const std::string model = source_path("tests/data/models/classifier.textproto"), file = folder / "no/x.";
+  const std::vector<std::string> run = {"run", model, "--input", "image=zeros", "--deadline", "1e-9"};
+  const auto with = [](std::vector<std::string> arguments, const std::vector<std::string>& more) {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const std::vector<std::string> cases[] = {
+      with(run, {"--output", "logits=" + file + "npy"}),
+      with(run, {"--save", file + "npz"}),
+      with(run, {"--save", folder / "folder.npz"}),
+      with(run, {"--trace", file + "json"}),
+      with(run, {"--trace", (folder / "gone") + "/t.json"}),
+      with(run, {"--dump-node", "logits=" + file + "npy"}),
+      with(run, {"--steps", "2", "--collect", "logits=" + file + "npy"}),
+      {"verify", "nowhere", "--save", file + "npz"},
+      {"inspect", "nowhere.onnx", "--after", "fold", "--save-model", file + "onnx"},
+      {"compare", "nowhere.onnx", "--policy", "nowhere.yaml", "--plot", file + "svg"},
+      {"explain", "nowhere.onnx", "--policy", "nowhere.yaml", "--mask", "site", "-o", file + "png"},
+      {"explain", "nowhere.onnx", "--policy", "nowhere.yaml", "--lock", file + "json"},
+  };
+  for (const auto& arguments : cases) {
+    const Ran r = tessera_cli(arguments);
+    const std::string path = arguments.back().substr(arguments.back().find('=') + 1);
+    EXPECT_EQ(r.code, 6) << path << r.err;
+    EXPECT_NE(r.err.find("'" + path + "': "), std::string::npos) << r.err;
+    EXPECT_EQ(r.err.find("deadline"), std::string::npos) << r.err;
+    EXPECT_EQ(r.err.find("in model"), std::string::npos) << "a path is none of the model's faults" << r.err;
+  }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 2) << "trials leave nothing";
+}
+
+TEST(OutputFiles, are_all_written_but_the_one_that_fails) {
+  const ScratchFolder folder;
+  std::filesystem::create_symlink("/dev/full", folder / "full.npy");
+  const Ran r =
+      tessera_cli({"run", source_path("tests/data/models/classifier.textproto"), "--input", "image=zeros", "--output",
+                   "logits=" + (folder / "full.npy"), "--save", folder / "all.npz", "--trace", folder / "t.json"});
+  EXPECT_EQ(r.code, 6) << r.err;
+  EXPECT_NE(r.err.find("full.npy': No space left"), std::string::npos) << r.err;
+  EXPECT_NE(r.out.find("wrote    " + (folder / "t.json")), std::string::npos) << r.out;
+  EXPECT_EQ(r.out.find("full.npy"), std::string::npos) << r.out;
+  EXPECT_TRUE(std::filesystem::exists(folder / "all.npz"));
+}
+
 }  // namespace
 }  // namespace tessera
