@@ -125,7 +125,8 @@ Segments::Placed Segments::grow(std::size_t bytes, const Usable& usable) {
     const std::int32_t s = append(bytes);
     return {s, at(s).offset, {}};
   }
-  set_free(append(bytes - run), {});
+  // The run may hold it already: `reuse` sees only what was freed lately.
+  if (run < bytes) set_free(append(bytes - run), {});
   return take(first, bytes);
 }
 

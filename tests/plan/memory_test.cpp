@@ -19,6 +19,7 @@ class Simulation {
   Simulation(const Plan& plan, unsigned seed) : plan_(plan), random_(seed), waits_(plan.steps.size()) {
     for (const Slot& s : plan.slots)
       if (s.kind == Slot::Kind::arena) {
+        EXPECT_LE(s.offset + s.bytes(), plan.arena_bytes);
         holder_[s.offset] = -1;
         holder_[s.offset + s.bytes()] = -1;
       }
@@ -155,6 +156,20 @@ TEST(Memory, independent_heavy_chains_stay_independent) {
     total += plan.steps[s].cost;
   }
   EXPECT_LE(longest, 0.51 * total);
+}
+
+// More values wait, and are freed, than a search for a free segment looks at; what lies behind them all is still found.
+TEST(Memory, stays_within_the_arena_of_a_very_wide_graph) {
+  SmallGraph e;
+  const ValueId x = e.input("x", {16}), z = e.input("z", {1});
+  const auto filled = [&](ValueId value, std::int64_t n) { return e.node("Expand", {value, e.build.ints({n})}); };
+  std::vector<ValueId> waiting;
+  for (int i = 0; i < 600; ++i) waiting.push_back(e.node("Mul", {x, e.build.scalar_like(x, 1 + 0.01 * i)}));
+  const ValueId large = e.node("ReduceSum", {filled(z, 1 << 24)});
+  for (std::size_t i = 0; i < waiting.size(); ++i) e.output("y" + std::to_string(i), e.node("Exp", {waiting[i]}));
+  e.output("sum", large);  // so it does not stand in the arena, behind what it sums
+  e.output("z_of_small", e.node("ReduceSum", {filled(large, 1 << 13)}));
+  check_many_orders(make_plan(e.g, {.mode = Plan::Mode::parallel}), 1);
 }
 
 TEST(Memory, writes_in_place_only_where_nobody_else_reads) {
