@@ -1,31 +1,29 @@
 #include "runtime/exec/arena.h"
 
-#include <sys/mman.h>
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
 
 #include "runtime/base/error.h"
+#include "runtime/base/pages.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::size_t huge_page = std::size_t{2} << 20;
-
 // Up to an eighth more than asked for, so that shapes that grow a little with every run (a KV cache) find room.
 std::size_t roomy(std::size_t bytes) {
-  const std::size_t unit = std::max<std::size_t>(std::bit_floor(bytes) / 8, bytes >= huge_page ? huge_page : 4096);
+  const std::size_t unit = std::max<std::size_t>(std::bit_floor(bytes) / 8, 4096);
   return (bytes / unit + 1) * unit;
 }
 
 }  // namespace
 
-Arena::Arena(std::size_t bytes) : data_(nullptr), bytes_(roomy(bytes)) {
-  const std::size_t alignment = bytes_ >= huge_page ? huge_page : 4096;
-  bytes_ = (bytes_ + alignment - 1) / alignment * alignment;
-  data_ = static_cast<std::byte*>(bytes_ >= bytes ? std::aligned_alloc(alignment, bytes_) : nullptr);
+Arena::Arena(std::size_t bytes) {
+  const std::size_t wanted = roomy(bytes);
+  const Pages pages = wanted >= bytes ? allocate_pages(wanted, 4096) : Pages{};
+  data_ = static_cast<std::byte*>(pages.data);
+  bytes_ = pages.bytes;
   check(data_ != nullptr, Code::run_time, "out of memory: an arena of ", bytes, " bytes");
-  if (alignment == huge_page) ::madvise(data_, bytes_, MADV_HUGEPAGE);  // only advice: failing changes nothing
 }
 
 Arena::~Arena() { std::free(data_); }

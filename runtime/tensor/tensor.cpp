@@ -1,23 +1,17 @@
 #include "runtime/tensor/tensor.h"
 
-#include <sys/mman.h>
 #include <cstdlib>
 #include <limits>
 
+#include "runtime/base/pages.h"
 #include "runtime/tensor/convert.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::size_t huge_page = std::size_t{2} << 20;
-
 std::shared_ptr<void> allocate(std::size_t bytes) {
-  const std::size_t alignment = bytes >= huge_page ? huge_page : 64;
-  const std::size_t padded = bytes == 0 ? 64 : (bytes + alignment - 1) / alignment * alignment;
-  check(padded >= bytes, Code::run_time, "out of memory: a tensor of ", bytes, " bytes");
-  void* p = std::aligned_alloc(alignment, padded);
+  void* p = allocate_pages(bytes, 64).data;
   check(p != nullptr, Code::run_time, "out of memory: a tensor of ", bytes, " bytes");
-  if (alignment == huge_page) ::madvise(p, padded, MADV_HUGEPAGE);  // only advice: failing changes nothing
   return {p, std::free};
 }
 
