@@ -1,10 +1,8 @@
 #include "runtime/exec/workers.h"
 
-#include <omp.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/task_arena.h>
-#include <oneapi/tbb/task_scheduler_observer.h>
 #include <atomic>
 #include <optional>
 
@@ -15,14 +13,6 @@ namespace tessera {
 namespace {
 
 constexpr int most_threads = 1024;
-
-// oneDNN asks OpenMP for its threads; the setting belongs to the calling thread.
-class OneOpenMpThread final : public tbb::task_scheduler_observer {
- public:
-  explicit OneOpenMpThread(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
-  ~OneOpenMpThread() override { observe(false); }
-  void on_scheduler_entry(bool) override { omp_set_num_threads(1); }
-};
 
 struct Delegated {
   const std::function<void()>* work;
@@ -51,7 +41,6 @@ struct Workers::State {
   int threads;
   std::optional<tbb::global_control> more_than_cores;
   std::optional<tbb::task_arena> arena;
-  std::optional<OneOpenMpThread> observer;
 };
 
 Workers::Workers(int threads) : state_(std::make_unique<State>()) {
@@ -63,7 +52,6 @@ Workers::Workers(int threads) : state_(std::make_unique<State>()) {
     state_->more_than_cores.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
   state_->arena.emplace(state_->threads);
   state_->arena->initialize();
-  state_->observer.emplace(*state_->arena);
 }
 
 Workers::~Workers() = default;
@@ -80,7 +68,6 @@ void Workers::run(const std::function<void()>& work) const {
     delegated.stage.load(std::memory_order_acquire);
     return;
   }
-  omp_set_num_threads(1);
   const LoopScope serial(LoopControl{.serial = true});
   work();
 }

@@ -2,6 +2,7 @@
 #include "ops/linalg.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <cmath>
 #include <filesystem>
@@ -232,6 +233,21 @@ TEST(Product, libraries_agree) {
 }
 
 // oneDNN's OpenMP must not start threads of its own beside ours.
+TEST(Product, leaves_the_callers_openmp_setting) {
+  const auto a = filled<float>(600 * 600, 1), b = filled<float>(600 * 600, 2);
+  std::vector<float> c(600 * 600);
+  Product p;
+  p.m = p.n = p.k = 600;
+  p.a = p.b = p.c = {600};
+  const int former = omp_get_max_threads();
+  for (const int threads : {1, 2}) {
+    omp_set_num_threads(3);
+    with_threads(threads, [&] { product(DType::f32, p, a.data(), b.data(), c.data()); });
+    EXPECT_EQ(omp_get_max_threads(), 3);
+  }
+  omp_set_num_threads(former);
+}
+
 TEST(Product, starts_no_threads) {
   const auto threads = [] {
     return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
