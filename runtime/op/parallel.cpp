@@ -43,6 +43,7 @@ struct Loop {
       std::atomic<std::int64_t>& count;
       ~Done() { count.fetch_add(1, std::memory_order_release); }
     } done{tasks_done};
+    const LoopScope inner(control);  // loops within a chunk are stopped with this one, whatever thread they are on
     for (std::int64_t c = begin; c < end; ++c) chunk(c);
   }
 };
