@@ -19,6 +19,8 @@ namespace tessera {
 namespace {
 
 const std::string no_policy = "none";
+// What --require may ask for: the ratios, and the numbers of a result.
+const std::vector<std::string> quantities = {"ratio", "median_s", "min_s", "p90_s", "gflops", "peak_rss_mb"};
 
 struct BenchFlags {
   std::vector<std::string> models, policies, require;
@@ -48,8 +50,7 @@ std::vector<Entry> entries_of(const BenchFlags& f) {
   for (std::size_t at = 0; at <= f.threads.size();) {
     const auto end = std::min(f.threads.find(',', at), f.threads.size());
     const auto n = parse_count(f.threads.substr(at, end - at), "--threads");
-    check(n <= 4096, "--threads must be from 0 to 4096, got ", n);
-    threads.push_back(n == 0 ? available_threads() : static_cast<int>(n));
+    threads.push_back(n == 0 ? available_threads() : checked_threads(n));
     at = end + 1;
   }
   const std::vector<std::string> none = {no_policy};
@@ -202,8 +203,7 @@ int bench(const BenchFlags& f) {
   check(f.repeat >= 1 && f.repeat <= 1'000'000, "--repeat must be from 1 to 1000000, got ", f.repeat);
   check(f.warmup >= 0 && f.warmup <= 1'000'000, "--warmup must be from 0 to 1000000, got ", f.warmup);
   std::vector<Requirement> requirements;
-  for (const auto& text : f.require)
-    requirements.push_back(parse_requirement(text, {"ratio", "median_s", "min_s", "p90_s", "gflops", "peak_rss_mb"}));
+  for (const auto& text : f.require) requirements.push_back(parse_requirement(text, quantities));
   std::vector<Entry> entries = entries_of(f);
   for (const auto& r : requirements)
     check(r.quantity != "ratio" || entries.size() > 1,
@@ -229,7 +229,7 @@ void add_bench(Command& app) {
   sub.option("--threads N,...", f->threads, "Threads to use; several numbers are compared; 0: all the process may use")
       .shows_default();
   sub.option("--require 'ratio<=0.9'", f->require,
-             "Exit with 7 unless this holds for all: ratio, median_s, gflops, peak_rss_mb");
+             fmt::format("Exit with 7 unless this holds for all: {}", fmt::join(quantities, ", ")));
   f->inputs.add_to(sub);
   f->session.add_limits_to(sub);
   f->report.add_to(sub);

@@ -50,6 +50,8 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& e) {
   const std::string what = e.what();
   if (const auto at = what.find(": At Most 1 required"); at != std::string::npos)
     return Error(Code::bad_input, what.substr(0, at) + " is given twice and takes one value").hint(help);
+  if (const std::string unread = "Could not convert: "; what.starts_with(unread))
+    return Error(Code::bad_input, what.substr(unread.size()) + " is no number it takes").hint(help);
   return Error(Code::bad_input, what).hint(help);
 }
 
@@ -102,7 +104,9 @@ int run_command_line(int argc, const char* const* argv) {
   // Last, for subcommands take over the footer that they find.
   app.footer(
       "`tessera SUBCOMMAND --help` says what a subcommand takes. Exit codes: 0 done, 1 outputs differ, 2 bad input,\n"
-      "3 unsupported, 4 policy, 5 plugin, 6 run-time (memory, disk, deadline), 7 a --require failed, 70 our bug");
+      "3 unsupported, 4 policy, 5 plugin, 6 run-time (memory, disk, deadline), 7 a --require failed, 70 our bug.\n"
+      "Environment: TESSERA_PLUGIN_PATH=DIR[:DIR...] where plugins are looked for, before the installed ones;\n"
+      "TESSERA_GEMM=eigen multiplies matrices without oneDNN");
   int code = static_cast<int>(Code::internal);
   try {
     code = perform(app, action, argc, argv);

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "runtime/base/nearest.h"
+#include "runtime/exec/workers.h"
 #include "runtime/session/plugin_host.h"
 #include "tools/command.h"
 #include "tools/terminal.h"
@@ -29,10 +30,11 @@ std::vector<std::string> symbol_names(const Graph& g) {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const auto& n : names) out += (out.empty() ? "" : ", ") + n;
-  return out.empty() ? "none" : out;
+std::optional<std::int64_t> whole_number(const std::string& text) {
+  std::int64_t n = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc() || end != text.data() + text.size() || n < 0) return {};
+  return n;
 }
 
 // "1x3x8"; "" or "scalar" is rank 0.
@@ -68,14 +70,12 @@ Binding ShapeFlags::binding(const Graph& graph) const {
   const auto inputs = input_names(graph), symbols = symbol_names(graph);
   for (const auto& [name, value] : assignments(shape, "--shape")) {
     const bool known = std::find(inputs.begin(), inputs.end(), name) != inputs.end();
-    check(known, "--shape: the model has no input '", name, "'", did_you_mean(name, inputs),
-          " (inputs: ", joined(inputs), ")");
+    check(known, "--shape: the model has no input '", name, "'", nearest_or_all(name, inputs));
     b.shapes[name] = parse_shape(value, "--shape " + name);
   }
   for (const auto& [name, value] : assignments(set, "--set")) {
     const bool known = std::find(symbols.begin(), symbols.end(), name) != symbols.end();
-    check(known, "--set: the model's inputs have no symbol '", name, "'", did_you_mean(name, symbols),
-          " (symbols: ", joined(symbols), ")");
+    check(known, "--set: the model's inputs have no symbol '", name, "'", nearest_or_all(name, symbols));
     b.symbols[name] = parse_count(value, "--set " + name);
   }
   return b;
@@ -134,9 +134,8 @@ PassOptions SessionFlags::passes() const {
 }
 
 SessionOptions SessionFlags::options() const {
-  check(threads >= 0 && threads <= 4096, "--threads must be from 0 to 4096, got ", threads);
   SessionOptions o;
-  o.threads = threads;
+  o.threads = checked_threads(threads);
   o.plugins = plugin;
   o.disabled_passes = passes().disabled;
   if (!memory_limit.empty()) o.memory_limit = parse_bytes(memory_limit, "--memory-limit");
@@ -144,9 +143,9 @@ SessionOptions SessionFlags::options() const {
 }
 
 Deadline SessionFlags::deadline_from_now() const {
-  if (deadline == 0) return {};
-  check(deadline > 0 && deadline < 1e9, "--deadline must be a positive number of seconds");
-  const auto wait = std::chrono::duration<double>(deadline);
+  if (!deadline) return {};
+  check(*deadline > 0 && *deadline < 1e9, "--deadline must be a positive number of seconds, got ", *deadline);
+  const auto wait = std::chrono::duration<double>(*deadline);
   return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait);
 }
 
@@ -154,10 +153,10 @@ void ReportFlags::add_to(Command& app, std::vector<std::string> formats) {
   std::string names;
   for (const auto& f : formats) names += (names.empty() ? "" : "|") + f;
   app.option("--format " + names, format_name, "How to print; table if not given")
-      .checked([formats](const std::string& text) {
+      .checked([formats, names](const std::string& text) {
         want_results();
         const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
-        return known ? std::string() : "no format '" + text + "'" + did_you_mean(text, formats);
+        return known ? std::string() : "no format '" + text + "', only " + names;
       });
   add_quiet(app);
 }
@@ -192,22 +191,29 @@ std::pair<int, int> parse_step(const std::string& text, const std::string& flag)
 }
 
 std::int64_t parse_count(const std::string& text, const std::string& flag) {
-  std::int64_t n = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  check(error == std::errc() && end == text.data() + text.size() && n >= 0, flag, ": '", text, "' is no size");
-  return n;
+  const auto n = whole_number(text);
+  check(n.has_value(), flag, ": '", text, "' is no whole number from 0");
+  return *n;
+}
+
+int checked_threads(std::int64_t n) {
+  check(n >= 0 && n <= Workers::most_threads, "--threads must be from 0 to ", Workers::most_threads, ", got ", n);
+  return static_cast<int>(n);
 }
 
 std::size_t parse_bytes(const std::string& text, const std::string& flag) {
-  static constexpr std::string_view units = "KMGT";
+  static constexpr std::string_view units = "KMGTkmgt";
   std::string digits = text;
-  while (!digits.empty() && (digits.back() == 'B' || digits.back() == 'i')) digits.pop_back();
+  if (digits.ends_with('B')) digits.pop_back();
+  if (digits.ends_with('i')) digits.pop_back();
   const auto unit = digits.empty() ? std::string_view::npos : units.find(digits.back());
   if (unit != std::string_view::npos) digits.pop_back();
-  const auto n = static_cast<std::size_t>(parse_count(digits, flag));
-  const std::size_t shift = unit == std::string_view::npos ? 0 : 10 * (unit + 1);
-  check(n <= std::numeric_limits<std::size_t>::max() >> shift, flag, ": '", text, "' is too much");
-  return n << shift;
+  const auto n = whole_number(digits);
+  check(n.has_value(), flag, ": '", text, "' is no number of bytes; write 4096, 512K, 64M, 2G or 1T");
+  const std::size_t bytes = static_cast<std::size_t>(*n),
+                    shift = unit == std::string_view::npos ? 0 : 10 * (unit % 4 + 1);
+  check(bytes <= std::numeric_limits<std::size_t>::max() >> shift, flag, ": '", text, "' is too much");
+  return bytes << shift;
 }
 
 }  // namespace tessera

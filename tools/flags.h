@@ -1,5 +1,6 @@
 #pragma once
 // The flags that subcommands share, and what they mean to the layers below.
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,7 @@ struct PolicyFlags : StepFlags {
 struct SessionFlags : PluginFlags {
   int threads = 0;
   std::vector<std::string> pass;
-  double deadline = 0;
+  std::optional<double> deadline;
   std::string memory_limit;
   void add_to(Command& app);
   void add_limits_to(Command& app);  // all but --threads
@@ -79,8 +80,7 @@ struct ReportFlags {
 // --quiet
 void add_quiet(Command& app);
 
-// "NAME=VALUE" at the last '=' of the text before VALUE... (names may hold '=' no more than files do). Errors:
-// bad_input.
+// "NAME=VALUE", cut at the first '=': VALUE may hold more of them, NAME none. Errors: bad_input.
 std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag);
 // "NAME=..." for each; Error(bad_input) when a name comes twice.
 std::vector<std::pair<std::string, std::string>> assignments(const std::vector<std::string>& texts,
@@ -89,8 +89,11 @@ std::vector<std::pair<std::string, std::string>> assignments(const std::vector<s
 // "3/50". Errors: bad_input naming the flag.
 std::pair<int, int> parse_step(const std::string& text, const std::string& flag);
 
-// A whole non-negative number; "512M", "2G" (powers of 1024) for bytes. Errors: bad_input naming the flag.
+// A whole non-negative number; for bytes also "512M", "2GiB" (powers of 1024). Errors: bad_input naming the flag.
 std::int64_t parse_count(const std::string& text, const std::string& flag);
 std::size_t parse_bytes(const std::string& text, const std::string& flag);
+
+// What --threads may say. Errors: bad_input.
+int checked_threads(std::int64_t n);
 
 }  // namespace tessera

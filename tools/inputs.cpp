@@ -45,7 +45,7 @@ std::optional<Recipe> parse_recipe(const std::string& spec) {
   const std::string kind = body.substr(0, body.find_first_of(":,"));
   const auto found = std::find(kinds.begin(), kinds.end(), kind);
   if (found == kinds.end()) {
-    check(!prefixed, "'", spec, "': there is no kind '", kind, "' of input", did_you_mean(kind, kinds));
+    check(!prefixed, "'", spec, "': there is no kind '", kind, "' of input", nearest_or_all(kind, kinds));
     return {};
   }
   Recipe r;
@@ -132,7 +132,7 @@ NamedTensors stored_inputs(const std::string& path, const Graph& graph) {
   NamedTensors all = read_npz(path);
   for (const auto& [name, tensor] : all) {
     const bool known = std::find(names.begin(), names.end(), name) != names.end();
-    check(known, "'", path, "' has an array '", name, "', which is no input of the model", did_you_mean(name, names));
+    check(known, "'", path, "' has an array '", name, "', which is no input of the model", nearest_or_all(name, names));
   }
   return all;
 }
@@ -163,7 +163,7 @@ NamedTensors given_inputs(const InputFlags& flags, const Graph& graph) {
   const auto names = names_of_inputs(graph);
   for (const auto& [name, value] : assignments(flags.input, "--input")) {
     const bool known = std::find(names.begin(), names.end(), name) != names.end();
-    check(known, "--input: the model has no input '", name, "'", did_you_mean(name, names));
+    check(known, "--input: the model has no input '", name, "'", nearest_or_all(name, names));
     inputs.erase(name);
     if (!parse_recipe(value)) inputs[name] = read_tensor(value, name);
   }

@@ -8,13 +8,14 @@
 
 namespace tessera {
 
-const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string& name, const std::string& flag) {
+const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string& name, const std::string& flag,
+                           const char* what) {
   std::vector<std::string> names;
   for (const auto& p : ports) {
     if (p.name == name) return p;
     names.push_back(p.name);
   }
-  throw Error(Code::bad_input, concat(flag, ": the model has no '", name, "' there", did_you_mean(name, names)));
+  throw Error(Code::bad_input, concat(flag, ": the model has no ", what, " '", name, "'", nearest_or_all(name, names)));
 }
 
 void WrittenFiles::add(const std::string& path, const std::function<void()>& write) {

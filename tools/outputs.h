@@ -29,7 +29,9 @@ struct OutputFlags {
   void write(const NamedTensors& values, WrittenFiles& files) const;
 };
 
-// The port of that name; Error(bad_input) with the nearest names otherwise. `flag` begins the message.
-const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string& name, const std::string& flag);
+// The port of that name; Error(bad_input) with the nearest names otherwise. `flag` begins the message, `what` says what
+// the ports are.
+const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string& name, const std::string& flag,
+                           const char* what = "output");
 
 }  // namespace tessera

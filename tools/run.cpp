@@ -123,7 +123,7 @@ class Collection {
 void check_carry(const Session& session, const std::vector<std::pair<std::string, std::string>>& carry) {
   for (const auto& [out, in] : carry) {
     const auto& from = port_named(session.outputs(), out, "--carry");
-    const auto& to = port_named(session.inputs(), in, "--carry");
+    const auto& to = port_named(session.inputs(), in, "--carry", "input");
     check(from.dtype == to.dtype, "--carry ", out, "=", in, ": the output is ", from.dtype, ", the input ", to.dtype);
   }
 }

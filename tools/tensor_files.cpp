@@ -28,7 +28,7 @@ Tensor from_npz(const std::string& path, const std::string& name) {
   check(!arrays.empty(), "'", path, "' holds no array");
   std::vector<std::string> names;
   for (const auto& [n, t] : arrays) names.push_back(n);
-  check(arrays.size() == 1, "'", path, "' has no array '", name, "'", did_you_mean(name, names));
+  check(arrays.size() == 1, "'", path, "' has no array '", name, "'", nearest_or_all(name, names));
   return arrays.begin()->second;
 }
 

@@ -43,4 +43,14 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
   return text + "?";
 }
 
+std::string nearest_or_all(std::string_view name, const std::vector<std::string>& known) {
+  constexpr std::size_t most = 12;
+  if (known.empty()) return "; there is none";
+  std::string text = did_you_mean(name, known);
+  if (!text.empty()) return text;
+  for (std::size_t i = 0; i < std::min(most, known.size()); ++i)
+    text += (i == 0 ? "; there is '" : ", '") + known[i] + "'";
+  return known.size() > most ? text + " and " + std::to_string(known.size() - most) + " more" : text;
+}
+
 }  // namespace tessera

@@ -15,4 +15,7 @@ std::vector<std::string> nearest(std::string_view name, const std::vector<std::s
 // "; did you mean 'a' or 'b'?", or nothing when no name is near.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
 
+// The same, or where no name is near what there is: "; there is 'a', 'b', 'c'", the first twelve of many.
+std::string nearest_or_all(std::string_view name, const std::vector<std::string>& known);
+
 }  // namespace tessera

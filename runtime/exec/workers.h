@@ -9,7 +9,8 @@ namespace tessera {
 // threads than the machine has cores may be asked for (tests do).
 class Workers {
  public:
-  explicit Workers(int threads);  // 0: as many as the process may use
+  static constexpr int most_threads = 1024;
+  explicit Workers(int threads);  // 0: as many as the process may use. Errors: bad_input beyond most_threads
   ~Workers();
   int threads() const;
   // Calls `work` inside the arena: loops of kernels then use its threads. With one thread: on the calling thread, loops

@@ -82,7 +82,7 @@ void Session::State::refuse_unknown(const NamedTensors& given) const {
   for (const auto& port : inputs) names.push_back(port.name);
   for (const auto& [name, tensor] : given)
     check(std::find(names.begin(), names.end(), name) != names.end(), "the model has no input '", name, "'",
-          did_you_mean(name, names));
+          nearest_or_all(name, names));
 }
 
 StepClass Session::State::class_of(const RunOptions& run) const {

@@ -133,7 +133,7 @@ class Differentiation {
 
   ValueId find(const std::string& name) const {
     const auto v = find_value(name);
-    check(v.has_value(), "the graph has no value '", name, "'", did_you_mean(name, known_names()));
+    check(v.has_value(), "the graph has no value '", name, "'", nearest_or_all(name, known_names()));
     check(is_float(*v), "gradients are of floats; '", name, "' is ", forward_.at(*v).dtype);
     check(forward_.at(*v).shape.has_value(), Code::unsupported, "the shape of '", name,
           "' is known during the run only");
@@ -149,7 +149,8 @@ class Differentiation {
   std::vector<std::string> known_names() const {
     std::vector<std::string> names;
     for (const auto& v : forward_.values) names.push_back(v.name);
-    for (const auto& o : forward_.outputs) names.push_back(o.name);
+    for (const auto& o : forward_.outputs)
+      if (o.name != forward_.at(o.value).name) names.push_back(o.name);
     return names;
   }
 

@@ -83,8 +83,14 @@ TEST(Flags, bytes) {
   EXPECT_EQ(parse_bytes("512M", "f"), std::size_t{512} << 20);
   EXPECT_EQ(parse_bytes("2GiB", "f"), std::size_t{2} << 30);
   EXPECT_EQ(parse_bytes("17", "f"), 17u);
-  for (const char* bad : {"", "M", "-1", "1.5G", "99999999999T", "2X"})
+  EXPECT_EQ(parse_bytes("3k", "f"), 3072u);
+  for (const char* bad : {"", "M", "-1", "1.5G", "99999999999T", "2X", "1iBi"})
     EXPECT_THROW(parse_bytes(bad, "f"), Error) << bad;
+}
+
+TEST(Flags, assignments) {
+  EXPECT_EQ(split_assignment("x=a=b.npy", "f"), std::pair(std::string("x"), std::string("a=b.npy")));
+  for (const char* bad : {"x", "=x", "x="}) EXPECT_THROW(split_assignment(bad, "f"), Error) << bad;
 }
 
 TEST(Ratio, median_and_interval) {

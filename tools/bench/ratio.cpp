@@ -59,7 +59,7 @@ Requirement parse_requirement(const std::string& text, const std::vector<std::st
   for (const char c : text.substr(0, at))
     if (c != ' ') r.quantity += c;
   const bool there = std::find(known.begin(), known.end(), r.quantity) != known.end();
-  check(there, "--require ", text, ": there is no '", r.quantity, "'", did_you_mean(r.quantity, known));
+  check(there, "--require ", text, ": there is no '", r.quantity, "'", nearest_or_all(r.quantity, known));
   auto number = text.substr(at + r.relation.size());
   number.erase(0, number.find_first_not_of(' '));
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), r.bound);

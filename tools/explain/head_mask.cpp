@@ -18,7 +18,7 @@ const AttentionSite& site_named(const std::vector<AttentionSite>& sites, const s
     if (s.name == name) return s;
     names.push_back(s.name);
   }
-  Error e(Code::bad_input, concat("there is no attention site '", name, "'", did_you_mean(name, names)));
+  Error e(Code::bad_input, concat("there is no attention site '", name, "'", nearest_or_all(name, names)));
   throw e.hint("`tessera inspect MODEL --sites` lists them");
 }
 
