@@ -8,7 +8,12 @@
 namespace tessera {
 namespace {
 
-bool is_product(const Node& n) { return n.op->domain.empty() && (n.op->name == "MatMul" || n.op->name == "Gemm"); }
+// A matrix product whose operands can be rounded: not one of integers, and none that is in bf16 as it is.
+bool is_product(const Graph& g, const Node& n) {
+  if (!n.op->domain.empty() || (n.op->name != "MatMul" && n.op->name != "Gemm")) return false;
+  const DType type = g.at(n.in[0]).dtype;
+  return type == DType::f32 || type == DType::f64 || type == DType::f16;
+}
 
 bool matches(const RuleMatch& m, const std::string& name) {
   const auto any = [&](const std::vector<NamePattern>& patterns) {
@@ -19,11 +24,11 @@ bool matches(const RuleMatch& m, const std::string& name) {
 }
 
 [[noreturn]] void no_match(const Policy& policy, const LinearRule& rule, const std::vector<std::string>& names) {
-  std::string near;
-  for (const auto& p : rule.match.names)
-    if (near.empty()) near = did_you_mean(p.text, names);
-  const std::string why = names.empty() ? "; the model has none" : concat("; the first is '", names[0], "'");
-  policy_error(policy.path, rule.at, "the rule matches no matrix product", near.empty() ? why : near);
+  const std::string asked = rule.match.names.empty() ? "" : rule.match.names[0].text;
+  Error error(Code::policy,
+              concat(position(policy.path, rule.at), ": the rule matches no matrix product in f32, f64 or f16",
+                     nearest_or_all(asked, names)));
+  throw error.hint("a rule that may match nothing says 'optional: true'");
 }
 
 // Operands are rounded, the result is not: sums, bias and what follows stay in f32.
@@ -66,7 +71,7 @@ std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& 
   std::vector<NodeId> products;
   std::vector<std::string> names;
   for (std::size_t n = 0; n < g.nodes.size(); ++n) {
-    if (!is_product(g.nodes[n])) continue;
+    if (!is_product(g, g.nodes[n])) continue;
     products.push_back(static_cast<NodeId>(n));
     names.push_back(product_name(g.nodes[n]));
     trail.push_back({names.back(), 0, false, predicted_flops(g, g.nodes[n])});
@@ -83,12 +88,8 @@ std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& 
     }
     if (!any) no_match(policy, rule, names);
   }
-  for (std::size_t p = 0; p < products.size(); ++p) {
-    const Node& n = g.at(products[p]);
-    const DType type = g.at(n.in[0]).dtype;
-    if (!trail[p].bf16 || (type != DType::f32 && type != DType::f64 && type != DType::f16)) continue;
-    multiply_in_bf16(g, edit, products[p]);
-  }
+  for (std::size_t p = 0; p < products.size(); ++p)
+    if (trail[p].bf16) multiply_in_bf16(g, edit, products[p]);
   return trail;
 }
 

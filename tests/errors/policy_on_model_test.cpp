@@ -68,6 +68,7 @@ TEST(PolicyOnModel, rules_without_effect) {
        "4:5", "a later rule (line 5, 6) matches too"},
       {rule("match: {heads: 0}, use: dense") + "  - {match: {heads: 0-2}, use: dense}\n", "4:5", "(line 5)"},
       {"linear:\n  - {match: {name: '*.fnn'}, precision: bf16}\n", "3:5", "the rule matches no matrix product"},
+      {"linear:\n  - {match: {name: '*.fnn'}, precision: bf16}\n", "3:5", "'optional: true'"},
       {"linear:\n  - {match: {name: 'blocks.0.fnn'}, precision: bf16}\n", "3:5", "did you mean 'blocks.0.ffn'"},
   });
   for (const std::string& fine :

@@ -358,5 +358,16 @@ TEST(Apply, rounds_operands_to_bf16) {
   EXPECT_GT(rounded, 0);
 }
 
+TEST(Apply, knows_no_products_that_cannot_be_rounded) {
+  PolicyModel model;
+  const ValueId ids = model.input("ids", {2, 2}, DType::i32);
+  model.output("sums", model.named("/sums/MatMul", "MatMul", {ids, ids}));
+  EXPECT_THAT(
+      [&] { model.apply("linear: [{match: {name: sums}, precision: bf16}]\n"); },
+      testing::ThrowsMessage<Error>(HasSubstr("no matrix product in f32, f64 or f16; there is 'blocks.0.ffn', ")));
+  for (const auto& product : model.apply("linear: [{match: {name: '*'}, precision: bf16}]\n").linear)
+    EXPECT_THAT(product.name, HasSubstr(".ffn"));
+}
+
 }  // namespace
 }  // namespace tessera
