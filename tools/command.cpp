@@ -18,6 +18,10 @@ CLI::Option* add(CLI::App& app, const std::string& name, T& to, const std::strin
 Option Option::required() { return Option(option_->required()); }
 Option Option::shows_default() { return Option(option_->capture_default_str()); }
 Option Option::needs(Option other) { return Option(option_->needs(other.option_)); }
+Option Option::excludes(std::initializer_list<Option> others) {
+  for (const Option other : others) option_->excludes(other.option_);
+  return *this;
+}
 Option Option::split_at(char separator) { return Option(option_->delimiter(separator)); }
 Option Option::checked(std::function<std::string(const std::string&)> wrong) {
   return Option(option_->check(std::move(wrong)));
@@ -53,7 +57,9 @@ Option Command::option(const std::string& name, double& to, const std::string& d
 Option Command::option(const std::string& name, std::optional<double>& to, const std::string& doc) {
   return Option(add(*app_, name, to, doc));
 }
-void Command::flag(const std::string& name, bool& to, const std::string& doc) { app_->add_flag(name, to, doc); }
+Option Command::flag(const std::string& name, bool& to, const std::string& doc) {
+  return Option(app_->add_flag(name, to, doc));
+}
 void Command::flag(const std::string& name, std::function<void()> given, const std::string& doc) {
   app_->add_flag_callback(name, std::move(given), doc);
 }

@@ -23,9 +23,10 @@ class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
   Option required();
-  Option shows_default();           // in --help
-  Option needs(Option other);       // which must be given then
-  Option split_at(char separator);  // a value is several
+  Option shows_default();                                 // in --help
+  Option needs(Option other);                             // which must be given then
+  Option excludes(std::initializer_list<Option> others);  // none of which may be given then
+  Option split_at(char separator);                        // a value is several
   // `wrong` says what is wrong with a value; nothing: it will do.
   Option checked(std::function<std::string(const std::string&)> wrong);
 
@@ -48,7 +49,7 @@ class Command {
   Option option(const std::string& name, std::uint64_t& to, const std::string& doc);
   Option option(const std::string& name, double& to, const std::string& doc);
   Option option(const std::string& name, std::optional<double>& to, const std::string& doc);
-  void flag(const std::string& name, bool& to, const std::string& doc);
+  Option flag(const std::string& name, bool& to, const std::string& doc);
   void flag(const std::string& name, std::function<void()> given, const std::string& doc);
 
   void does(Action action);  // when this is the subcommand that was given

@@ -276,7 +276,7 @@ const PassDef& pass_named(const std::string& name) {
   }
   for (const PassDef* p : all_passes())
     check(p->name != name, "--why ", name, ": the pass tells of no near misses; those that do: ", listed);
-  throw Error(Code::bad_input, concat("--why: there is no pass '", name, "'", did_you_mean(name, names)));
+  throw Error(Code::bad_input, concat("--why: there is no pass '", name, "'", nearest_or_all(name, names)));
 }
 
 // What the pass nearly rewrote: asked of the graph that its stage leaves.
@@ -341,14 +341,17 @@ int inspect(const InspectFlags& f) {
 void add_inspect(Command& app) {
   auto f = std::make_shared<InspectFlags>();
   Command sub = app.subcommand("inspect", "Show inputs, outputs, operators, parameters, FLOPs and memory of a model");
-  sub.option("MODEL", f->model, "The model: .onnx, or .textproto");
-  sub.option("--after load|bind|fold|sites|policy|fuse|plan", f->after, "Show every node as it is after a stage");
-  sub.option("--why PASS", f->why, "Show what a pass nearly rewrote, and what kept it from that");
-  sub.flag("--sites", f->sites, "List the attention sites, and why other softmax nodes are none");
-  sub.option("--save-model FILE.onnx", f->save_model, "With --after: write the graph as it is after that stage");
-  sub.flag("--passes", f->passes, "List the passes that --pass turns off");
+  const Option model = sub.option("MODEL", f->model, "The model: .onnx, or .textproto");
+  const Option after =
+      sub.option("--after load|bind|fold|sites|policy|fuse|plan", f->after, "Show every node as it is after a stage");
+  Option why = sub.option("--why PASS", f->why, "Show what a pass nearly rewrote, and what kept it from that");
+  const Option sites = sub.flag("--sites", f->sites, "List the attention sites, and why other softmax nodes are none");
+  const Option save =
+      sub.option("--save-model FILE.onnx", f->save_model, "With --after: write the graph as it is after that stage");
+  sub.flag("--passes", f->passes, "List the passes, with examples; --pass turns one off")
+      .excludes({model, after, why, sites, save});
   f->inputs.add_to(sub);
-  f->policy.add_to(sub);
+  why.excludes({after, sites, save, f->policy.add_to(sub)});
   sub.option("--pass no-NAME", f->session.pass, "Turn a pass off");
   f->session.PluginFlags::add_to(sub);
   f->report.add_to(sub, {"table", "md", "json", "dot"});

@@ -3,10 +3,13 @@
 #include <algorithm>
 
 #include "runtime/base/error.h"
+#include "runtime/pass/passes.h"
 #include "tools/json.h"
 
 namespace tessera {
 namespace {
+
+bool always_on(const PassDef* pass) { return pass == &fold_constants_pass; }  // later stages need it
 
 constexpr std::size_t labels = 8;  // columns
 
@@ -33,7 +36,8 @@ std::string passes_text(Format format) {
   const std::string indent(md ? 4 : 2, ' ');
   std::string text;
   for (const PassDef* pass : all_passes()) {
-    text += concat(text.empty() ? "" : "\n", md ? "### " : "", pass->name, md ? "\n\n" : "\n  ", pass->doc, "\n");
+    text += concat(text.empty() ? "" : "\n", md ? "### " : "", pass->name, always_on(pass) ? " (always on)" : "",
+                   md ? "\n\n" : "\n  ", pass->doc, "\n");
     text += md ? concat("\nSource: ", pass->source, "\n\n") : line("source", pass->source, indent);
     std::string_view inputs;
     for (const PassExample& e : pass->examples) {
@@ -51,7 +55,11 @@ Json passes_json() {
     Json examples = Json::array();
     for (const PassExample& e : pass->examples)
       examples.push_back({{"inputs", e.inputs}, {"before", e.before}, {"after", e.after}});
-    list.push_back({{"name", pass->name}, {"doc", pass->doc}, {"source", pass->source}, {"examples", examples}});
+    list.push_back({{"name", pass->name},
+                    {"always_on", always_on(pass)},
+                    {"doc", pass->doc},
+                    {"source", pass->source},
+                    {"examples", examples}});
   }
   return {{"schema", 1}, {"passes", list}};
 }

@@ -91,7 +91,13 @@ Json plugin_json(const Plugin& p) {
           {"path", p.path}, {"operators", ops},     {"methods", methods}};
 }
 
+void remark_on_missing_folders() {
+  for (const auto& folder : missing_plugin_folders())
+    remark("TESSERA_PLUGIN_PATH: there is no folder '" + folder + "'");
+}
+
 int list(Format format) {
+  remark_on_missing_folders();
   Table table{{"plugin", "version", "operators", "methods", "path"}, {}};
   Json plugins = Json::array();
   for (const auto& file : plugin_files()) {
@@ -188,6 +194,7 @@ std::string lines_of(const Found& f) {
 }
 
 int doctor(const std::vector<std::string>& libraries, Format format) {
+  remark_on_missing_folders();
   std::vector<Found> all;
   for (const auto& library : libraries.empty() ? plugin_files() : libraries) {
     all.push_back(try_loading(library));

@@ -131,6 +131,8 @@ void save_lines(const std::vector<Line>& lines, const VerifyFlags& f) {
 int verify_all(const VerifyFlags& f) {
   check(f.save.empty() || f.save.ends_with(".npz"), "--save: '", f.save, "' must end in .npz");
   if (!f.save.empty()) check_can_write(f.save);
+  for (const auto& [flag, x] : {std::pair("--rtol", f.rtol), {"--atol", f.atol}, {"--rel-max", f.rel_max}})
+    check(x.value_or(0) >= 0, flag, " must not be negative, got ", x.value_or(0));
   const auto policy = open_policy(f.policy.policy);
   f.policy.remark_on(policy.get());
   std::vector<Line> lines;

@@ -80,10 +80,23 @@ struct Wrong {
   std::string says;
 };
 
-TEST(Usage, errors_say_what_and_what_next) {
-  const std::string fixed = source_path("tests/data/models/classifier.textproto"),
-                    open = source_path("tests/data/models/counter.textproto");
-  const Wrong cases[] = {
+const std::string fixed = source_path("tests/data/models/classifier.textproto"),
+                  open = source_path("tests/data/models/counter.textproto");
+
+void expect_all(const std::vector<Wrong>& cases) {
+  for (const auto& c : cases) {
+    std::string line;
+    for (const auto& a : c.arguments) line += a + " ";
+    const Ran r = tessera_cli(c.arguments);
+    EXPECT_EQ(r.code, c.code) << line << r.err;
+    EXPECT_EQ(r.out, "") << line;
+    EXPECT_TRUE(r.err.starts_with("tessera: error: ")) << line << r.err;
+    EXPECT_NE(r.err.find(c.says), std::string::npos) << line << r.err;
+  }
+}
+
+TEST(Usage, errors_of_runs_say_what_and_what_next) {
+  expect_all({
       {{}, 2, "--help"},
       {{"rnu"}, 2, "unknown subcommand 'rnu'; did you mean 'run'?"},
       {{"run"}, 2, "MODEL"},
@@ -100,7 +113,7 @@ TEST(Usage, errors_say_what_and_what_next) {
       {{"run", fixed, "--input", "image=x.txt"}, 2, ".npy, .npz or .pb"},
       {{"run", fixed, "--input", "image=zeros", "--shape", "image=2x5"}, 2, "image"},
       {{"run", fixed, "--input", "image=zeros", "--output", "logit=x.npy"}, 2, "did you mean 'logits'"},
-      {{"run", fixed, "--input", "image=zeros", "--format", "yaml"}, 2, "no format 'yaml'"},
+      {{"run", fixed, "--input", "image=zeros", "--format", "yaml"}, 2, "no format 'yaml', only table|md|csv|json"},
       {{"run", fixed, "--input", "image=zeros", "--pass", "fold"}, 2, "no-fold"},
       {{"run", fixed, "--input", "image=zeros", "--carry", "a=b"}, 2, "--steps"},
       {{"run", fixed, "--input", "image=zeros", "--step", "3/3"}, 2, "--step"},
@@ -119,6 +132,24 @@ TEST(Usage, errors_say_what_and_what_next) {
         "--steps", "2", "--collect", "seen=x.npy", "--carry", "seen=past"},
        2,
        "changes its shape"},
+      {{"run", fixed, "--input", "image=random:gauss"}, 2, "there is 'normal', 'uniform', 'zeros', 'range'"},
+      {{"run", fixed, "--input", "image=zeros", "--output", "y=x.npy"}, 2, "no output 'y'; there is 'logits'"},
+      {{"run", fixed, "--input", "image=zeros", "--carry", "logits=x", "--steps", "2"},
+       2,
+       "no input 'x'; there is 'im"},
+      {{"run", fixed, "--input", "image=zeros", "--threads", "1x"}, 2, "--threads = 1x is no number"},
+      {{"run", fixed, "--input", "image=zeros", "--threads", "1025"}, 2, "--threads must be from 0 to 1024, got 1025"},
+      {{"bench", fixed, "--threads", "1025"}, 2, "--threads must be from 0 to 1024, got 1025"},
+      {{"bench", fixed, "--threads", "1x"}, 2, "'1x' is no whole number"},
+      {{"run", fixed, "--input", "image=zeros", "--memory-limit", "1q"}, 2, "write 4096, 512K, 64M, 2G or 1T"},
+      {{"run", fixed, "--input", "image=zeros", "--deadline", "0"}, 2, "a positive number of seconds, got 0"},
+      {{"verify", source_path("graphs/vit"), "--rtol", "-1"}, 2, "--rtol must not be negative, got -1"},
+      {{"verify", source_path("graphs/vit"), "--atol", "nan"}, 2, "--atol must not be negative, got nan"},
+  });
+}
+
+TEST(Usage, errors_of_other_subcommands_say_what_and_what_next) {
+  expect_all({
       {{"verify", "/nowhere"}, 2, "/nowhere"},
       {{"inspect", open}, 2, "--set"},
       {{"inspect", open, "--sites"}, 2, "--set"},
@@ -128,23 +159,41 @@ TEST(Usage, errors_say_what_and_what_next) {
       {{"inspect", fixed, "--after", "plan", "--save-model", "x.onnx"}, 2, "a stage before plan"},
       {{"verify", fixed, "--save", "x.npy"}, 2, "must end in .npz"},
       {{"inspect", fixed, "--why", "fuse_gleu"}, 2, "fuse_gelu"},
+      {{"inspect", fixed, "--why", "nosuch"}, 2, "there is 'find_attention', "},
+      {{"inspect", fixed, "--why", "fuse_gelu", "--sites"}, 2, "--why excludes --sites"},
+      {{"inspect", fixed, "--why", "fuse_gelu", "--policy", "p.yaml"}, 2, "--why excludes --policy"},
+      {{"inspect", fixed, "--passes"}, 2, "MODEL excludes --passes"},
       {{"inspect", fixed, "--why", "remove_dead"}, 2, "no near misses"},
       {{"ops", "Adn"}, 3, "did you mean"},
       {{"grad", fixed, "--loss", "logits", "--wrt", "image", "--input", "image=zeros"}, 2, "--dout"},
+      {{"grad", fixed, "--loss", "nosuch", "--wrt", "image", "--input", "image=zeros"}, 2, "there is 'image', 'W', "},
       {{"bench", fixed, "--require", "ratio<1"}, 2, "nothing to compare"},
+      {{"bench", fixed, "--require", "foo<1"}, 2, "there is 'ratio', 'median_s', 'min_s', 'p90_s', 'gflops', 'peak"},
       {{"generate", "dit", "-o", "/tmp/never", "--hidden", "96", "--heads", "5"}, 2, "not divisible"},
       {{"generate", "dit", "-o", "/tmp/never", "--hidden", "9", "--heads", "3"}, 2, "must be even"},
       {{"generate", "dit", "-o", "/proc/never"}, 6, "/proc/never"},
-  };
-  for (const auto& c : cases) {
-    std::string line;
-    for (const auto& a : c.arguments) line += a + " ";
-    const Ran r = tessera_cli(c.arguments);
-    EXPECT_EQ(r.code, c.code) << line << r.err;
-    EXPECT_EQ(r.out, "") << line;
-    EXPECT_TRUE(r.err.starts_with("tessera: error: ")) << line << r.err;
-    EXPECT_NE(r.err.find(c.says), std::string::npos) << line << r.err;
-  }
+  });
+}
+
+TEST(Help, names_what_it_reads_from_the_environment) {
+  const Ran r = tessera_cli({"--help"});
+  EXPECT_EQ(matches(r.out, "(TESSERA_[A-Z_]+)"), (std::set<std::string>{"TESSERA_GEMM", "TESSERA_PLUGIN_PATH"}));
+}
+
+TEST(Passes, that_cannot_be_turned_off_are_marked) {
+  EXPECT_EQ(matches(tessera_cli({"inspect", "--passes"}).out, "(?:^|\n)(\\w+) \\(always on\\)"),
+            std::set<std::string>{"fold_constants"});
+  EXPECT_EQ(tessera_cli({"inspect", fixed, "--pass", "no-fold_constants"}).code, 2);
+}
+
+TEST(Plugins, say_which_folders_are_missing) {
+  const std::vector<std::string> path = {"TESSERA_PLUGIN_PATH=/nowhere:/"};
+  for (const char* what : {"list", "doctor"})
+    EXPECT_EQ(tessera_cli({"plugins", what}, path).err,
+              "tessera: TESSERA_PLUGIN_PATH: there is no folder '/nowhere'\n");
+  const Ran r = tessera_cli({"ops", "--plugin", "nosuch"}, path);
+  EXPECT_EQ(r.code, 5);
+  EXPECT_NE(r.err.find("there is no folder '/nowhere'"), std::string::npos) << r.err;
 }
 
 TEST(Ops, lists_and_shows) {

@@ -39,6 +39,11 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+std::vector<std::string> folders_of_environment() {
+  const char* path = std::getenv("TESSERA_PLUGIN_PATH");
+  return path ? split(path) : std::vector<std::string>();
+}
+
 bool is_path(const std::string& library) { return library.find('/') != std::string::npos || library.ends_with(".so"); }
 
 std::string path_of(const std::string& library, std::span<const std::string> first) {
@@ -55,8 +60,7 @@ std::string path_of(const std::string& library, std::span<const std::string> fir
 
 std::vector<std::string> plugin_folders(std::span<const std::string> first) {
   std::vector<fs::path> wanted(first.begin(), first.end());
-  if (const char* path = std::getenv("TESSERA_PLUGIN_PATH"))
-    for (auto& folder : split(path)) wanted.emplace_back(std::move(folder));
+  for (auto& folder : folders_of_environment()) wanted.emplace_back(std::move(folder));
   const fs::path program = folder_of_program(), library = folder_of_library();
   wanted.push_back(program / "plugins");
   wanted.push_back(program / "../lib/tessera/plugins");
@@ -68,6 +72,13 @@ std::vector<std::string> plugin_folders(std::span<const std::string> first) {
     if (!missing && fs::is_directory(real, missing) && std::find(folders.begin(), folders.end(), real) == folders.end())
       folders.push_back(real);
   }
+  return folders;
+}
+
+std::vector<std::string> missing_plugin_folders() {
+  std::vector<std::string> folders = folders_of_environment();
+  std::error_code none;
+  std::erase_if(folders, [&](const std::string& folder) { return fs::is_directory(folder, none); });
   return folders;
 }
 
@@ -84,6 +95,8 @@ std::string find_plugin(const std::string& library, std::span<const std::string>
   Error e(Code::plugin, concat("there is no plugin '", library, "'", did_you_mean(library, names)));
   std::string searched;
   for (const auto& folder : folders) searched += (searched.empty() ? "" : ", ") + folder;
+  for (const auto& folder : missing_plugin_folders())
+    e.hint("TESSERA_PLUGIN_PATH: there is no folder '" + folder + "'");
   throw e.hint(concat("searched: ", searched.empty() ? "nothing, since no plugin folder exists" : searched))
       .hint("add a folder with TESSERA_PLUGIN_PATH=DIR[:DIR...], or give the file's path");
 }

@@ -11,6 +11,9 @@ namespace tessera {
 // All of them, in the order they are searched, each once; those that do not exist are left out.
 std::vector<std::string> plugin_folders(std::span<const std::string> first = {});
 
+// What TESSERA_PLUGIN_PATH names and is no folder.
+std::vector<std::string> missing_plugin_folders();
+
 // The file of a library given by name ("vsa": vsa.so in one of the folders) or by path (it has a '/' or ends in ".so";
 // a relative one is looked for in `first`, then from the current folder). Error(plugin) with the folders searched and
 // the nearest names.
