@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "ops/linalg_panels.h"
 #include "ops/linalg_tile.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
@@ -185,21 +186,12 @@ requires(sizeof(T) == 2) void compute(Piece<T, R> p) {
     for (std::int64_t j = 0; j < t.n; ++j) p.c[i * t.c_stride + j] = static_cast<R>(c[i * t.n + j]);
 }
 
-// Where batch number `at` (row-major over the batch axes) starts.
-std::int64_t batch_offset(const Shape& batch, const Shape& strides, std::int64_t at) {
-  std::int64_t offset = 0;
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    const std::int64_t dim = batch[batch.size() - 1 - i];
-    offset += at % dim * strides[strides.size() - 1 - i];
-    at /= dim;
-  }
-  return offset;
-}
-
 template <class T, class R>
 void typed_product(DType dtype, const Product& p, const T* a, const T* b, R* c) {
   const std::int64_t batches = count(p.batch);
   if (batches == 0 || p.m == 0 || p.n == 0) return;
+  if constexpr (std::is_same_v<T, float> && std::is_same_v<R, float>)
+    if (!eigen_only() && suits_panels(p)) return panel_product(p, a, b, c);
   const Split s = split(dtype, batches, p.m, p.n, p.k);
   const std::int64_t pieces = s.row_pieces * s.column_pieces;
   const R* addend = static_cast<const R*>(p.addend);
@@ -228,6 +220,16 @@ void typed_product(DType dtype, const Product& p, const T* a, const T* b, R* c) 
 }
 
 }  // namespace
+
+std::int64_t batch_offset(const Shape& batch, const Shape& strides, std::int64_t at) {
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < strides.size(); ++i) {
+    const std::int64_t dim = batch[batch.size() - 1 - i];
+    offset += at % dim * strides[strides.size() - 1 - i];
+    at /= dim;
+  }
+  return offset;
+}
 
 double Product::flops() const {
   double f = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);

@@ -39,6 +39,9 @@ struct Product {
   double flops() const;
 };
 
+// Where batch number `at` (row-major over the batch axes) of an operand starts.
+std::int64_t batch_offset(const Shape& batch, const Shape& strides, std::int64_t at);
+
 // Elements are `dtype` in all operands.
 void product(DType dtype, const Product& p, const void* a, const void* b, void* c);
 
