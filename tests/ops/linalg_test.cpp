@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "ops/linalg_panels.h"
 #include "ops/linalg_tile.h"
 #include "runtime/op/parallel.h"
 #include "runtime/tensor/tensor.h"
@@ -39,8 +40,8 @@ double value(T x) {
 }
 
 // Runs p on fresh operands of the sizes its strides reach and compares with the definition.
-template <class T>
-void expect_product(const Product& p, double tolerance) {
+template <class T, class Multiply>
+void expect_product(const Product& p, double tolerance, Multiply multiply) {
   const std::int64_t batches = count(p.batch);
   const auto reach = [&](const MatrixLayout& l, std::int64_t rows) {
     std::int64_t n = l.row_stride * rows;
@@ -50,7 +51,7 @@ void expect_product(const Product& p, double tolerance) {
   const auto a = filled<T>(reach(p.a, p.a.transposed ? p.k : p.m), 1),
              b = filled<T>(reach(p.b, p.b.transposed ? p.n : p.k), 2);
   std::vector<T> c(static_cast<std::size_t>(reach(p.c, p.m)), static_cast<T>(float{99}));
-  product(dtype_of<T>, p, a.data(), b.data(), c.data());
+  multiply(p, a.data(), b.data(), c.data());
   for (std::int64_t at = 0; at < batches; ++at) {
     std::int64_t oa = 0, ob = 0, oc = 0, rest = at;
     for (std::size_t i = p.batch.size(); i-- > 0; rest /= p.batch[i]) {
@@ -78,6 +79,12 @@ void expect_product(const Product& p, double tolerance) {
             << p.m << "x" << p.n << "x" << p.k << " at " << at << ", " << i << ", " << j;
       }
   }
+}
+
+template <class T>
+void expect_product(const Product& p, double tolerance) {
+  expect_product<T>(p, tolerance,
+                    [](const Product& q, const T* a, const T* b, T* c) { product(dtype_of<T>, q, a, b, c); });
 }
 
 Product dense(std::int64_t m, std::int64_t n, std::int64_t k, bool ta, bool tb) {
@@ -160,6 +167,31 @@ TEST(Product, large_products_of_f32) {
     }
 }
 
+// Panels, tiles, tasks, groups of columns and chunks of k that end early, on any CPU and however small.
+TEST(Product, by_packed_panels) {
+  const auto d = filled<float>(130 * 1601, 4);
+  for (const auto& [m, n, k] : {std::array{1, 1, 1}, std::array{7, 47, 16}, std::array{8, 48, 33},
+                                std::array{130, 437, 77}, std::array{13, 1601, 40}, std::array{65, 49, 3100}})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        Product p = dense(m, n, k, ta, tb);
+        expect_product<float>(p, 1e-5, panel_product);
+        p.alpha = -0.5f;
+        p.accumulate = true;
+        expect_product<float>(p, 1e-5, panel_product);
+        p.accumulate = false;
+        p.addend = d.data();
+        p.addend_columns = 1;
+        expect_product<float>(p, 1e-5, panel_product);
+        p.addend_rows = n;
+        p.batch = {3};
+        p.a.batch_strides = {5};
+        p.b.batch_strides = {0};
+        p.c.batch_strides = {m * p.c.row_stride};
+        expect_product<float>(p, 1e-5, panel_product);
+      }
+}
+
 TEST(Product, integers_wrap) {
   const std::int64_t a[] = {std::int64_t{1} << 62, 3}, b[] = {4, -5};
   std::int64_t c = 0;
@@ -173,7 +205,8 @@ TEST(Product, integers_wrap) {
 }
 
 TEST(Product, is_the_same_for_any_number_of_threads) {
-  for (const auto& [m, n, k] : {std::array{517, 769, 333}, std::array{1, 5000, 700}, std::array{2100, 96, 64}}) {
+  for (const auto& [m, n, k] :
+       {std::array{517, 769, 333}, std::array{1, 5000, 700}, std::array{2100, 96, 64}, std::array{700, 1601, 300}}) {
     const Product p = dense(m, n, k, false, true);
     std::vector<float> a(static_cast<std::size_t>(p.a.row_stride * m)), b(static_cast<std::size_t>(p.b.row_stride * n));
     for (std::size_t i = 0; i < a.size(); ++i) a[i] = std::sin(static_cast<float>(i));
