@@ -4,6 +4,7 @@
 
 #include "ops/linalg.h"
 #include "ops/unfold.h"
+#include "runtime/base/parts.h"
 
 namespace tessera {
 namespace {
@@ -11,8 +12,6 @@ namespace {
 // Pieces of the unfolded input: large enough for the products to run at speed (each packs its operands anew), small
 // enough to stay in the caches: 4 MiB of f32.
 constexpr std::int64_t piece_rows = 1024, piece_columns = 1024;
-
-constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // c [m x n] = or += a b; a and b may be stored transposed.
 template <class T>

@@ -6,13 +6,12 @@
 
 #include "ops/linalg_panels.h"
 #include "ops/linalg_tile.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace {
-
-constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 bool eigen_only() {
   static const bool asked = [] {
@@ -30,12 +29,6 @@ struct Split {
   std::int64_t rows, columns, row_pieces, column_pieces, batches;
 };
 
-// x cut into the fewest equal parts of at most `limit`, rounded up to a multiple of the library's register tile.
-std::int64_t part(std::int64_t x, std::int64_t limit, std::int64_t multiple) {
-  const std::int64_t even = divide_up(x, divide_up(x, limit));
-  return std::min(x, divide_up(even, multiple) * multiple);
-}
-
 // Multiply-adds that are worth a task of their own: about 20 us of f32.
 constexpr double task_volume = 1 << 21;
 
@@ -49,15 +42,15 @@ Split split(DType dtype, std::int64_t batches, std::int64_t m, std::int64_t n, s
   // to 1.96 of one. Its register tile is 48 columns by 8 rows (AVX-512). The others keep their packed pieces in the
   // cache.
   Split s{};
-  s.rows = part(m, onednn ? 1024 : 256, 8);
-  s.columns = part(n, onednn ? 4608 : 512, 48);
+  s.rows = even_part(m, onednn ? 1024 : 256, 8);
+  s.columns = even_part(n, onednn ? 4608 : 512, 48);
   // Fewer than four pieces leave threads idle (two are enough for what takes less than a millisecond).
   const std::int64_t wanted = volume < (1 << 27) ? 2 : 4;
   while (batches * divide_up(m, s.rows) * divide_up(n, s.columns) < wanted) {
     if (s.rows >= s.columns && s.rows > 32)
-      s.rows = part(m, divide_up(s.rows, 2), 8);
+      s.rows = even_part(m, divide_up(s.rows, 2), 8);
     else if (s.columns > 96)
-      s.columns = part(n, divide_up(s.columns, 2), 48);
+      s.columns = even_part(n, divide_up(s.columns, 2), 48);
     else
       break;
   }

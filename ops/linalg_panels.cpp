@@ -1,12 +1,13 @@
 // Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 2008, without packing A:
-// broadcasts read it where it lies. B is packed into panels of 48 columns, a chunk of k and a group of columns at a
-// time. A task has 64 rows and some panels: the rows stay in L2 while the panels stream past them, and a tile of 8 x 48
-// of C is summed in 24 registers along the whole chunk.
+// broadcasts read it where it lies. B is packed into panels as wide as a tile of C, a chunk of k and a group of columns
+// at a time. A task has some rows and some panels: the rows stay in L2 while the panels stream past them, and a tile of
+// C is summed in registers along the whole chunk: 8 x 48 in 24 of AVX-512's 32, 6 x 16 in 12 of AVX2's 16.
 #include "ops/linalg_panels.h"
 
 #include <algorithm>
 
 #include "ops/simd.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
 
@@ -16,13 +17,14 @@ namespace {
 using simd::Vec;
 
 constexpr int lanes = simd::kLanes<float>;
-constexpr int tile_rows = 8, tile_vectors = 3, panel_columns = tile_vectors * lanes;
-constexpr std::int64_t chunk_depth = 1536, group_panels = 32;               // 9 MB of packed B: a share of L3
-constexpr std::int64_t task_rows = 64, task_panels = 8;                     // 0.3 ms where the chunk is full
-constexpr std::int64_t packed_panels = 4;                                   // by a task: 768 bytes of each row of B
-constexpr std::int64_t asked_step = panel_columns * tile_rows / task_rows;  // a tile's share of the next panel
-
-constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+constexpr int tile_rows = simd::kRegisters == 32 ? 8 : 6, tile_vectors = simd::kRegisters == 32 ? 3 : 2,
+              panel_columns = tile_vectors * lanes;
+// All columns are multiples of a panel's.
+constexpr std::int64_t chunk_depth = 1536, group_columns = 1536;  // 9 MB of packed B: a share of L3
+constexpr std::int64_t task_tiles = 8, task_rows = task_tiles * tile_rows, task_columns = 384;  // 0.3 ms, chunk full
+constexpr std::int64_t packed_columns = 192;                                                    // by a task
+constexpr std::int64_t asked_step = panel_columns / task_tiles;  // a tile's share of the next panel
+static_assert(task_columns % panel_columns == 0 && packed_columns % panel_columns == 0);
 
 // Element (row, step) of A stands at data[row * row_stride + step * step_stride].
 struct RowsOfA {
@@ -96,7 +98,8 @@ void multiply_edge(std::int64_t rows, std::int64_t columns, RowsOfA a, const flo
   for (std::int64_t r = 0; r < rows; ++r) std::copy_n(tile + r * panel_columns, columns, c + r * c_stride);
 }
 
-// panels[column / 48][step][column % 48] = alpha b[step][column], 0 where the last panel has no column.
+// panels[column / panel_columns][step][column % panel_columns] = alpha b[step][column], 0 where the last panel has no
+// column.
 void pack(const float* b, std::int64_t stride, std::int64_t depth, std::int64_t columns, float alpha, float* panels) {
   for (std::int64_t s = 0; s < depth; ++s, b += stride, panels += panel_columns) {
     std::int64_t j = 0;
@@ -138,16 +141,14 @@ struct Matrices {
   // first such sum begins at the addend, or at nothing.
   void add(std::int64_t first_step, std::int64_t depth, std::int64_t first_column, std::int64_t columns,
            float* panels) const {
-    const std::int64_t count = divide_up(columns, panel_columns), parts = divide_up(count, task_panels);
-    run_parallel(count, packed_panels, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t from = begin * panel_columns, to = std::min(columns, end * panel_columns);
+    run_parallel(columns, packed_columns, [&](std::int64_t from, std::int64_t to) {
       pack_columns(first_step, depth, first_column + from, to - from, panels + from * depth);
     });
+    const std::int64_t parts = divide_up(columns, task_columns);
     run_parallel(divide_up(p.m, task_rows) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t at = begin; at < end; ++at) {
         const std::int64_t row = at / parts * task_rows, last_row = std::min(p.m, row + task_rows);
-        const std::int64_t from = at % parts * task_panels * panel_columns,
-                           to = std::min(columns, from + task_panels * panel_columns);
+        const std::int64_t from = at % parts * task_columns, to = std::min(columns, from + task_columns);
         for (std::int64_t j = from; j < to; j += panel_columns)
           multiply_panel(first_step, depth, row, last_row, first_column + j,
                          std::min<std::int64_t>(panel_columns, columns - j), panels + j * depth);
@@ -198,9 +199,7 @@ bool suits_panels(const Product& p) {
 }
 
 void panel_product(const Product& p, const float* a, const float* b, float* c) {
-  const std::int64_t panels = divide_up(p.n, panel_columns);
-  const std::int64_t depth = divide_up(p.k, divide_up(p.k, chunk_depth));
-  const std::int64_t width = divide_up(panels, divide_up(panels, group_panels)) * panel_columns;
+  const std::int64_t depth = even_part(p.k, chunk_depth), width = even_part(p.n, group_columns, panel_columns);
   run_parallel(count(p.batch), 1, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> packed(depth * width);
     for (std::int64_t at = begin; at < end; ++at) {

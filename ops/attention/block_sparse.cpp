@@ -1,6 +1,7 @@
 #include "ops/attention/block_sparse.h"
 
 #include "ops/attention/block_sparse_rows.h"
+#include "runtime/base/parts.h"
 
 namespace tessera {
 namespace attention {
@@ -31,7 +32,7 @@ TileRows tile_rows(std::int64_t heads, const TokenTiles& tiles, const std::int32
     for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place)
       if (own == nullptr || own[place] == place) rows.places.push_back(place);
     const std::int64_t last = std::ssize(rows.places);
-    const std::int64_t part = vector * even_part((last - first + vector - 1) / vector, kTileQueries / vector);
+    const std::int64_t part = vector * even_part(divide_up(last - first, vector), kTileQueries / vector);
     for (std::int64_t at = first; at < last; at += part)
       rows.groups.push_back({head / heads, head % heads, tile, at, static_cast<int>(std::min(part, last - at))});
     rows.of_tiles.push_back(static_cast<std::int32_t>(last));

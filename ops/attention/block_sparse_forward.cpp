@@ -3,6 +3,7 @@
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/block_sparse_keys.h"
 #include "ops/attention/online_softmax.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/scratch.h"
 
 namespace tessera {

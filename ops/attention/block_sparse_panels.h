@@ -11,6 +11,7 @@
 #include "ops/attention/block_sparse_rows.h"
 #include "ops/attention/panel.h"
 #include "ops/attention/query_block.h"
+#include "runtime/base/parts.h"
 
 namespace tessera::attention {
 

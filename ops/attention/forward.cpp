@@ -4,6 +4,7 @@
 #include "ops/attention/few_queries.h"
 #include "ops/attention/kernel.h"
 #include "ops/attention/online_softmax.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
 

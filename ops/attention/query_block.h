@@ -19,12 +19,6 @@ inline constexpr int kTileBlocks = (kTileQueries + kBlockLanes<C> - 1) / kBlockL
 template <class C>
 inline constexpr int kMostBlocks = kMostQueries / kBlockLanes<C>;
 
-// n things in parts of at most `limit`, as even as they come: the size of all parts but the last.
-constexpr std::int64_t even_part(std::int64_t n, std::int64_t limit) {
-  const std::int64_t parts = (n + limit - 1) / limit;
-  return parts > 0 ? (n + parts - 1) / parts : limit;
-}
-
 // One call: operands, and how scores are counted. Without bias, scores are kept in base 2 (log2(e) folded into the
 // factor that follows the product), so that p = 2^(s - max). A bias must not be rescaled (finfo.min would overflow):
 // then scores are natural and p = 2^((s - max) log2(e)).
