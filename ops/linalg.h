@@ -1,10 +1,10 @@
 #pragma once
 // The product verb: every matrix product of the runtime goes through here. The libraries behind it (oneDNN, Eigen) are
-// seen only by linalg_onednn.cpp and linalg_eigen.cpp.
+// seen only by linalg_onednn.cpp and linalg_eigen.cpp; large products of f32 are our own (linalg_panels.h).
 //
-// Types: f32 by oneDNN (by Eigen when tiny, or always with TESSERA_GEMM=eigen in the environment); bf16 by oneDNN where
-// the CPU multiplies bf16, else, like f16, widened to f32 piece by piece; f64, i32, i64, u32, u64 by Eigen. Sixteen-bit
-// floats accumulate in f32 and are rounded once; integers wrap.
+// Types: f32 by packed panels when large, by Eigen when tiny (always, with TESSERA_GEMM=eigen in the environment), else
+// by oneDNN; bf16 by oneDNN where the CPU multiplies bf16, else, like f16, widened to f32 piece by piece; f64, i32,
+// i64, u32, u64 by Eigen. Sixteen-bit floats accumulate in f32 and are rounded once; integers wrap.
 //
 // Thread rule: call from any thread. The work is split over run_parallel by sizes only, so results are bit-identical
 // for any number of threads; the libraries run single-threaded inside the tasks. Errors: unsupported for other types.
