@@ -3,7 +3,7 @@
 
 Both sides are processes that stay (contestant.cpp, onnxruntime.mjs), warmed up, and run in turns; the one that waits is
 stopped, so it takes no processor time. The ratio is the median of the turns' own ratios, with a 95 % interval from
-their order statistics: what slows the whole machine slows both and cancels. Below 1 means Tessera is faster. The row
+their order statistics (of fewer than 6 turns their range, in round brackets): what slows the whole machine slows both and cancels. Below 1 means Tessera is faster. The row
 `load` starts fresh processes each turn: `open` is Session::open against InferenceSession.create with its library's
 loading; `first output` is from the start of our process, but only from the first line of script on their side, which
 leaves Node.js's own start out. The model is in the page cache. Both sides get equal inputs; a row whose outputs differ
@@ -31,6 +31,7 @@ from finished_rows import FinishedRows, NotOurs
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+PEER_VERSION = "1.30.0"  # of onnxruntime-node: what the README's numbers are measured against
 
 
 @dataclass
@@ -54,17 +55,17 @@ ROWS = {
     "load": Row("big1g", 7, 0, "1 GB of external weights"),
     "block_mha_4096": Row("block_mha_4096", 7, 0, "DiT block, MultiHeadAttention, 4096 tokens"),
     "block_dec_4096": Row("block_dec_4096", 7, 0, "DiT block, attention in parts, 4096 tokens"),
-    "block_mha_8192": Row("block_mha_8192", 5, 0, "the same, 8192 tokens"),
-    "block_dec_8192": Row("block_dec_8192", 5, 0, "the same, attention in parts"),
+    "block_mha_8192": Row("block_mha_8192", 7, 0, "the same, 8192 tokens"),
+    "block_dec_8192": Row("block_dec_8192", 7, 0, "the same, attention in parts"),
     "attention_2048": Row("attention_2048", 15, 0, "dense attention, 12 heads of 128, 2048 tokens"),
     "attention_4096": Row("attention_4096", 9, 0, "the same, 4096 tokens"),
-    "attention_8192": Row("attention_8192", 5, 0, "the same, 8192 tokens"),
-    "attention_16384": Row("attention_16384", 3, 0, "the same, 16384 tokens"),
-    "vsa_29120": Row("attention_1x29120", 5, 0, "one head, 20 x 28 x 52 tokens: our VSA at sparsity 0.9, theirs dense",
+    "attention_8192": Row("attention_8192", 7, 0, "the same, 8192 tokens"),
+    "attention_16384": Row("attention_16384", 7, 0, "the same, 16384 tokens"),
+    "vsa_29120": Row("attention_1x29120", 7, 0, "one head, 20 x 28 x 52 tokens: our VSA at sparsity 0.9, theirs dense",
                      policy="vsa_29120"),
-    "block_vsa_16384": Row("block_mha_16384", 3, 0, "DiT block, 16384 tokens: our VSA 0.9, theirs dense",
+    "block_vsa_16384": Row("block_mha_16384", 7, 0, "DiT block, 16384 tokens: our VSA 0.9, theirs dense",
                            policy="vsa_16384"),
-    "block_vsa_32760": Row("block_mha_32760", 3, 0, "DiT block, 21 x 30 x 52 tokens: the same",
+    "block_vsa_32760": Row("block_mha_32760", 7, 0, "DiT block, 21 x 30 x 52 tokens: the same",
                            policy="vsa_32760"),
 }
 
@@ -131,14 +132,18 @@ class Lab:
         """What is missing, in words; None when ONNX Runtime is there."""
         if not shutil.which("node") or not shutil.which("npm"):
             return "Node.js with npm is not there"
-        if not (self.peer / "node_modules/onnxruntime-node").exists():
+        if self.peer_version() != PEER_VERSION:
             self.peer.mkdir(parents=True, exist_ok=True)
             command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", self.peer,
-                       "onnxruntime-node"]  # the package brings the library for the CPU; scripts only fetch CUDA's
+                       f"onnxruntime-node@{PEER_VERSION}"]  # it brings the CPU's library; scripts only fetch CUDA's
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 return "npm install onnxruntime-node failed: " + (done.stderr.strip().splitlines() or ["?"])[0]
         return None
+
+    def peer_version(self):
+        package = self.peer / "node_modules/onnxruntime-node/package.json"
+        return json.loads(package.read_text())["version"] if package.exists() else None
 
     def versions(self):
         """What times depend on: a digest of all that our side consists of, and the version of the other."""
@@ -146,9 +151,7 @@ class Lab:
         for path in [self.tool("tessera_bench_contestant"), self.tool("tessera_bench_models"),
                      *sorted(self.build.glob("plugins/*.so")), *sorted(HERE.glob("policies/*.yaml"))]:
             digest.update(path.read_bytes())
-        package = self.peer / "node_modules/onnxruntime-node/package.json"
-        peer = None if self.peer_missing else json.loads(package.read_text())["version"]
-        return {"build": digest.hexdigest()[:12], "peer": peer}
+        return {"build": digest.hexdigest()[:12], "peer": None if self.peer_missing else self.peer_version()}
 
     def peak(self, threads):
         """GFLOP/s of the machine now."""
@@ -168,7 +171,7 @@ class Lab:
 
 
 def paired_ratio(a, b):
-    """Median of a[i] / b[i] and its distribution-free 95 % interval (all of the range when there are too few)."""
+    """Median of a[i] / b[i] and its distribution-free 95 % interval; of fewer than 6, the range."""
     ratios, n = sorted(x / y for x, y in zip(a, b)), len(a)
     rank, below = 0, 0.5 ** n
     while rank < n // 2 and below <= 0.025:
@@ -259,6 +262,11 @@ def readable_time(s):
     return f"{s / 1e-9:.3g} ns"
 
 
+def readable_ratio(result):
+    low, high = f"{result['ratio_low']:.3f}", f"{result['ratio_high']:.3f}"
+    return f"{result['ratio']:.3f} " + (f"[{low}, {high}]" if result["turns"] >= 6 else f"({low} to {high})")
+
+
 def cells(result, peak):
     def speed(seconds):
         rate = result.get("flops", 0) / seconds / 1e9
@@ -270,7 +278,7 @@ def cells(result, peak):
     line = [result["row"], str(result["threads"]), readable_time(result["ours_s"])]
     peer = "theirs_s" in result
     line.append(readable_time(result["theirs_s"]) if peer else "-")
-    line.append(f"{result['ratio']:.3f} [{result['ratio_low']:.3f}, {result['ratio_high']:.3f}]" if peer else "-")
+    line.append(readable_ratio(result) if peer else "-")
     for side in ("ours", "theirs"):
         seconds = result.get(f"{side}_s")
         if seconds and result.get("nodes"):
@@ -284,7 +292,7 @@ def cells(result, peak):
 
 
 def render(results, peak, form):
-    head = ["row", "threads", "Tessera", "ONNX Runtime", "ratio [95 %]", "Tessera GFLOP/s (of peak)",
+    head = ["row", "threads", "Tessera", "ONNX Runtime", "ratio [95 %] (range)", "Tessera GFLOP/s (of peak)",
             "ONNX Runtime GFLOP/s", "Tessera peak RSS", "ONNX Runtime peak RSS", "outputs"]
     lines = [head] + [cells(r, peak) for r in results]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -348,7 +356,7 @@ def main():
                          indent=2))
     else:
         print(render(results, peak, arguments.format))
-        print(f"\nf32 peak: " + ", ".join(f"{p:.0f} GFLOP/s on {t} thread{'s' * (t > 1)}" for t, p in peak.items()) +
+        print(f"\nONNX Runtime {versions['peer'] or 'is not there'}; f32 peak: " + ", ".join(f"{p:.0f} GFLOP/s on {t} thread{'s' * (t > 1)}" for t, p in peak.items()) +
               f"; load average {load:.1f} on {os.cpu_count()} processors")
     return 1 if failed or any(r.get("same") is False for r in results) else 0
 

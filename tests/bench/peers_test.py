@@ -94,6 +94,12 @@ class Ratio(unittest.TestCase):
         median, low, high = paired_ratio(range(1, 32), [1] * 31)
         self.assertEqual((median, low, high), (16, 10, 22))
 
+    def test_of_few_turns_says_it_is_a_range(self):
+        result = {"row": "r", "threads": 1, "ours_s": 1, "theirs_s": 2, "ratio": 0.5, "ratio_low": 0.4,
+                  "ratio_high": 0.6, "ours_peak_rss_mb": 1, "theirs_peak_rss_mb": 1}
+        self.assertIn("0.500 (0.400 to 0.600)", render([{**result, "turns": 5}], {1: 1}, "table"))
+        self.assertIn("0.500 [0.400, 0.600]", render([{**result, "turns": 6}], {1: 1}, "table"))
+
 
 if __name__ == "__main__":
     unittest.main(buffer=True)
