@@ -12,8 +12,6 @@
 namespace tessera {
 namespace {
 
-constexpr int most_threads = 1024;
-
 struct Delegated {
   const std::function<void()>* work;
   std::atomic<int> stage{0};
