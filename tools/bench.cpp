@@ -173,7 +173,8 @@ std::string report_text(const Json& report, const std::vector<Entry>& entries, c
                             readable_bytes(r["peak_rss_mb"].get<double>() * 1e6)});
   std::string text = render(results, f.report.format());
   if (entries.size() < 2) return text;
-  Table ratios{{"time of", "by time of", "ratio", "95 % low", "high"}, {}};
+  const bool range = f.repeat < fewest_pairs;
+  Table ratios{{"time of", "by time of", "ratio", range ? "lowest" : "95 % low", range ? "highest" : "high"}, {}};
   for (const auto& r : report["ratios"])
     ratios.rows.push_back(
         {r["a"].get<std::string>(), r["b"].get<std::string>(), fmt::format("{:.3f}", r["median"].get<double>()),

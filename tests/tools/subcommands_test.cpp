@@ -186,6 +186,14 @@ TEST(Bench, reports_as_its_schema_says) {
   EXPECT_EQ(report["results"][0]["runs"], 7);
 }
 
+TEST(Bench, calls_the_range_of_few_rounds_no_interval) {
+  const auto printed = [](const char* repeat) {
+    return tessera_cli({"bench", fixed, fixed, "--threads", "1", "--repeat", repeat}).out;
+  };
+  EXPECT_NE(printed("6").find("95 % low"), std::string::npos);
+  EXPECT_NE(printed("5").find("lowest"), std::string::npos);
+}
+
 TEST(Bench, exits_with_7_when_a_requirement_fails) {
   const Ran r = tessera_cli({"bench", fixed, "--threads", "1,2", "--repeat", "3", "--require", "ratio<=0.0001"});
   EXPECT_EQ(r.code, 7) << r.err;

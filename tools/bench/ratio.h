@@ -9,10 +9,12 @@ namespace tessera {
 double median(std::vector<double> x);
 double percentile(std::vector<double> x, double part);  // nearest rank: the smallest value that `part` of all reach
 
+// With fewer pairs an interval holds less than 95 %: it is their range.
+inline constexpr int fewest_pairs = 6;
+
 // Median of the paired ratios a[i] / b[i], and an interval that holds the true median with 95 % confidence whatever the
 // distribution: the order statistics x_(k), x_(n+1-k) with the largest k for which P(Binomial(n, 1/2) < k) <= 2.5 %
-// (Conover, "Practical Nonparametric Statistics", section 3.2). Below 6 pairs that is all there is: minimum and
-// maximum.
+// (Conover, "Practical Nonparametric Statistics", section 3.2). Below `fewest_pairs`: minimum and maximum.
 struct Ratio {
   double median = 0, low = 0, high = 0;
 };
