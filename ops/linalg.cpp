@@ -6,6 +6,7 @@
 
 #include "ops/linalg_panels.h"
 #include "ops/linalg_tile.h"
+#include "runtime/base/error.h"
 #include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
@@ -16,7 +17,9 @@ namespace {
 bool eigen_only() {
   static const bool asked = [] {
     const char* choice = std::getenv("TESSERA_GEMM");
-    return choice != nullptr && std::string_view(choice) == "eigen";
+    check(!choice || std::string_view(choice) == "eigen", "TESSERA_GEMM is '", choice ? choice : "",
+          "'; 'eigen' is all it can say");
+    return choice != nullptr;
   }();
   return asked;
 }

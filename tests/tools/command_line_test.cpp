@@ -180,6 +180,12 @@ TEST(Help, names_what_it_reads_from_the_environment) {
   EXPECT_EQ(matches(r.out, "(TESSERA_[A-Z_]+)"), (std::set<std::string>{"TESSERA_GEMM", "TESSERA_PLUGIN_PATH"}));
 }
 
+TEST(Environment, that_says_nothing_known_is_refused) {
+  const Ran r = tessera_cli({"verify", source_path("graphs/vit")}, {"TESSERA_GEMM=mkl"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_NE(r.err.find("TESSERA_GEMM is 'mkl'; 'eigen'"), std::string::npos) << r.err;
+}
+
 TEST(Passes, that_cannot_be_turned_off_are_marked) {
   EXPECT_EQ(matches(tessera_cli({"inspect", "--passes"}).out, "(?:^|\n)(\\w+) \\(always on\\)"),
             std::set<std::string>{"fold_constants"});
