@@ -1,7 +1,8 @@
 // Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 2008, without packing A:
-// broadcasts read it where it lies. B is packed into panels as wide as a tile of C, a chunk of k and a group of columns
-// at a time. A task has some rows and some panels: the rows stay in L2 while the panels stream past them, and a tile of
-// C is summed in registers along the whole chunk: 8 x 48 in 24 of AVX-512's 32, 6 x 16 in 12 of AVX2's 16.
+// broadcasts read it where it lies, or, where it is stored transposed, from a copy of the task's rows. B is packed into
+// panels as wide as a tile of C, a chunk of k and a group of columns at a time. A task has some rows and some panels:
+// the rows stay in L2 while the panels stream past them, and a tile of C is summed in registers along the whole chunk:
+// 8 x 48 in 24 of AVX-512's 32, 6 x 16 in 12 of AVX2's 16.
 #include "ops/linalg_panels.h"
 
 #include <algorithm>
@@ -144,13 +145,16 @@ struct Matrices {
     run_parallel(columns, packed_columns, [&](std::int64_t from, std::int64_t to) {
       pack_columns(first_step, depth, first_column + from, to - from, panels + from * depth);
     });
-    const std::int64_t parts = divide_up(columns, task_columns);
+    // A copy of A's rows serves all columns.
+    const std::int64_t width = p.a.transposed ? columns : task_columns, parts = divide_up(columns, width);
     run_parallel(divide_up(p.m, task_rows) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+      const Scratch<float> copy(p.a.transposed ? depth * task_rows : 0);
       for (std::int64_t at = begin; at < end; ++at) {
-        const std::int64_t row = at / parts * task_rows, last_row = std::min(p.m, row + task_rows);
-        const std::int64_t from = at % parts * task_columns, to = std::min(columns, from + task_columns);
+        const std::int64_t row = at / parts * task_rows, rows = std::min(p.m - row, task_rows);
+        const RowsOfA a_rows = rows_of_a(row, rows, first_step, depth, copy.data());
+        const std::int64_t from = at % parts * width, to = std::min(columns, from + width);
         for (std::int64_t j = from; j < to; j += panel_columns)
-          multiply_panel(first_step, depth, row, last_row, first_column + j,
+          multiply_panel(a_rows, first_step > 0, depth, row, rows, first_column + j,
                          std::min<std::int64_t>(panel_columns, columns - j), panels + j * depth);
       }
     });
@@ -166,24 +170,30 @@ struct Matrices {
                       std::min<std::int64_t>(panel_columns, columns - j), p.alpha, panels + j * depth);
   }
 
-  void multiply_panel(std::int64_t step, std::int64_t depth, std::int64_t row, std::int64_t last_row,
+  // Where A is stored transposed, neighbouring steps lie a row of memory apart: they are copied next to each other.
+  RowsOfA rows_of_a(std::int64_t row, std::int64_t rows, std::int64_t step, std::int64_t depth, float* copy) const {
+    const std::int64_t stride = p.a.row_stride;
+    if (!p.a.transposed) return {a + row * stride + step, stride, 1};
+    for (std::int64_t s = 0; s < depth; ++s) std::copy_n(a + (step + s) * stride + row, rows, copy + s * task_rows);
+    return {copy, 1, task_rows};
+  }
+
+  void multiply_panel(RowsOfA a_rows, bool accumulate, std::int64_t depth, std::int64_t row, std::int64_t rows,
                       std::int64_t column, std::int64_t columns, const float* panel) const {
     const std::int64_t stride = p.c.row_stride;
-    const RowsOfA rows =
-        p.a.transposed ? RowsOfA{a + step * p.a.row_stride, 1, p.a.row_stride} : RowsOfA{a + step, p.a.row_stride, 1};
     const float* next = panel + depth * panel_columns;  // only a hint, harmless behind the last
-    for (std::int64_t i = row; i < last_row; i += tile_rows, next += depth * asked_step) {
-      const std::int64_t height = std::min<std::int64_t>(tile_rows, last_row - i);
-      float* to = c + i * stride + column;
+    for (std::int64_t i = 0; i < rows; i += tile_rows, next += depth * asked_step) {
+      const std::int64_t height = std::min<std::int64_t>(tile_rows, rows - i);
+      float* to = c + (row + i) * stride + column;
       Rows added{nullptr, 0};
-      if (step > 0 || p.accumulate)
+      if (accumulate || p.accumulate)
         added = {to, stride};
       else if (p.addend)
-        added = {static_cast<const float*>(p.addend) + i * p.addend_rows + column, p.addend_rows};
+        added = {static_cast<const float*>(p.addend) + (row + i) * p.addend_rows + column, p.addend_rows};
       if (columns == panel_columns)
-        multiply_rows(height, rows.from(i), panel, depth, added, to, stride, next);
+        multiply_rows(height, a_rows.from(i), panel, depth, added, to, stride, next);
       else
-        multiply_edge(height, columns, rows.from(i), panel, depth, added, to, stride);
+        multiply_edge(height, columns, a_rows.from(i), panel, depth, added, to, stride);
     }
   }
 };
@@ -191,10 +201,10 @@ struct Matrices {
 }  // namespace
 
 bool suits_panels(const Product& p) {
-  // Measured against one call of oneDNN and against pieces of 1,024 rows by it: packing pays from 512 rows on (768^3 2
-  // % faster, 512^3 slower), on AVX-512 and AVX2.
+  // Measured against pieces of 1,024 rows by oneDNN, on AVX-512 and AVX2: packing pays from 512 of each on (768^3 2 to
+  // 10 % faster, 512^3 slower; 4096^2 by a depth of 256 11 % slower: C is read and written once, whatever the depth).
   constexpr double least_volume = 1 << 28;
-  return simd::kVectorBytes >= 32 && p.m >= 512 && p.n >= 512 &&
+  return simd::kVectorBytes >= 32 && std::min({p.m, p.n, p.k}) >= 512 &&
          static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) >= least_volume &&
          (!p.addend || (p.beta == 1 && p.addend_columns == 1));
 }

@@ -39,16 +39,15 @@ Product of_size(std::int64_t m, std::int64_t n, std::int64_t k) {
   return p;
 }
 
-// Arguments: rows, columns, depth, threads. "of_onednn" compares with one plain call on one thread; the speed-up of two
-// threads is the ratio of two rows.
-void linear_layer(benchmark::State& state) {
-  const Product p = of_size(state.range(0), state.range(1), state.range(2));
+// "of_onednn" compares with one plain call on one thread; the speed-up of two threads is the ratio of two rows.
+void beside_onednn(benchmark::State& state, const Product& p, int threads) {
   const Tensor a = filled(p.m, p.k), b = filled(p.k, p.n), c = filled(p.m, p.n);
   const auto onednn = [&] {
     omp_set_num_threads(1);
-    dnnl_sgemm('N', 'N', p.m, p.n, p.k, 1, data(a), p.k, data(b), p.n, 0, static_cast<float*>(c.raw()), p.n);
+    dnnl_sgemm(p.a.transposed ? 'T' : 'N', 'N', p.m, p.n, p.k, 1, data(a), p.a.row_stride, data(b), p.n, 0,
+               static_cast<float*>(c.raw()), p.n);
   };
-  const Workers workers(static_cast<int>(state.range(3)));
+  const Workers workers(threads);
   std::vector<double> ours, theirs;
   for (auto _ : state) {
     theirs.push_back(seconds(onednn));
@@ -58,12 +57,30 @@ void linear_layer(benchmark::State& state) {
   state.counters["GFLOP/s"] = p.flops() / median(ours) * 1e-9;
   state.counters["of_onednn"] = median_ratio(theirs, ours);
 }
+
+// Arguments: rows, columns, depth, threads.
+void linear_layer(benchmark::State& state) {
+  beside_onednn(state, of_size(state.range(0), state.range(1), state.range(2)), static_cast<int>(state.range(3)));
+}
 BENCHMARK(linear_layer)
     ->ArgNames({"rows", "columns", "depth", "threads"})
     ->ArgsProduct({{4096}, {1536}, {1536}, {1, 2}})
     ->ArgsProduct({{4096}, {8960}, {1536}, {1, 2}})
     ->ArgsProduct({{4096}, {1536}, {8960}, {1, 2}})
     ->ArgsProduct({{512}, {1536}, {1536}, {1, 2}})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// What training adds, the gradient of that layer's weights: the input, transposed, times the gradient of the output.
+void weight_gradient(benchmark::State& state) {
+  Product p = of_size(state.range(2), state.range(1), state.range(0));
+  p.a = {.row_stride = p.m, .transposed = true};
+  beside_onednn(state, p, static_cast<int>(state.range(3)));
+}
+BENCHMARK(weight_gradient)
+    ->ArgNames({"rows", "columns", "depth", "threads"})
+    ->ArgsProduct({{4096}, {1536}, {1536}, {1, 2}})
+    ->ArgsProduct({{4096}, {8960}, {1536}, {1, 2}})
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
