@@ -8,10 +8,6 @@
 
 namespace tessera {
 
-struct DataSet {
-  std::vector<NamedTensor> inputs, outputs;
-};
-
 // Reads PREFIX_0.pb, PREFIX_1.pb, ... of `folder`, as many as there are. Error(bad_input) when a number is left out.
 std::vector<NamedTensor> read_numbered(const std::string& folder, const std::string& prefix);
 

@@ -9,7 +9,6 @@ extern const std::string_view build_commit;  // git's name of the source; "unkno
 
 std::string cpu_name();        // "AMD EPYC 9B45"
 std::string isa_name();        // what kernels use: "x86-64-v3"; of a build for this machine "avx512", "avx2", ..
-std::size_t peak_rss_bytes();  // most memory this process had resident, since start or the last reset
-void reset_peak_rss();         // where the system allows it
+std::size_t peak_rss_bytes();  // most memory this process had resident since its start
 
 }  // namespace tessera

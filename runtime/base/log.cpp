@@ -9,7 +9,6 @@ namespace {
 struct Log {
   std::mutex mutex;
   LogLevel level = LogLevel::warning;
-  std::function<void(const std::string&)> sink;
 };
 Log& log() {
   static Log one;
@@ -19,7 +18,6 @@ void write(LogLevel level, const std::string& line) {
   Log& l = log();
   const std::lock_guard lock(l.mutex);
   if (l.level < level) return;
-  if (l.sink) return l.sink(line);
   std::fprintf(stderr, "tessera: %s\n", line.c_str());
 }
 
@@ -30,10 +28,6 @@ void inform(const std::string& line) { write(LogLevel::info, line); }
 void set_log_level(LogLevel level) {
   const std::lock_guard lock(log().mutex);
   log().level = level;
-}
-void set_log_sink(std::function<void(const std::string&)> sink) {
-  const std::lock_guard lock(log().mutex);
-  log().sink = std::move(sink);
 }
 
 }  // namespace tessera

@@ -1,7 +1,6 @@
 #pragma once
 // Warnings and notes for the person at the terminal: one line each on stderr, prefix "tessera: ". Errors are thrown,
 // not logged. Thread rule: may be called from any thread; lines do not interleave.
-#include <functional>
 #include <string>
 
 namespace tessera {
@@ -11,7 +10,6 @@ enum class LogLevel { silent, warning, info };
 void warn(const std::string& line);
 void inform(const std::string& line);
 
-void set_log_level(LogLevel level);                               // default: warning
-void set_log_sink(std::function<void(const std::string&)> sink);  // default: stderr; an empty one restores it
+void set_log_level(LogLevel level);  // default: warning
 
 }  // namespace tessera

@@ -45,12 +45,6 @@ std::vector<std::string> Registry::domains() const {
   return found;
 }
 
-bool Registry::has_domain(std::string_view domain) const {
-  if (domain == "ai.onnx") domain = "";
-  const auto it = ops_.lower_bound({domain, ""});
-  return it != ops_.end() && it->first.first == domain;
-}
-
 const Registry& builtin_registry() {
   static const Registry registry = [] {
     Registry r;

@@ -18,7 +18,6 @@ class Registry {
   const OpDef& at(std::string_view qualified) const;
   const OpDef& at(std::string_view domain, std::string_view name) const;
   std::vector<std::string> domains() const;
-  bool has_domain(std::string_view domain) const;
 
   auto begin() const { return ops_.begin(); }  // of (domain, name) -> OpDef*, sorted
   auto end() const { return ops_.end(); }

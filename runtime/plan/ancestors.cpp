@@ -42,10 +42,7 @@ void Ancestors::add(std::span<const std::int32_t> waits_for) {
   for (std::size_t c = 0; c < mine.size() && chain < 0; ++c)
     if (mine[c] >= 0 && mine[c] == tails_[c]) chain = static_cast<std::int32_t>(c);
   if (chain < 0) {
-    if (tails_.size() == chain_limit_) {
-      all_tracked_ = false;
-      return;
-    }
+    if (tails_.size() == chain_limit_) return;
     chain = chains();
     tails_.push_back(-1);
   }

@@ -20,7 +20,6 @@ class Ancestors {
   // `u` has finished before `v` begins, or is `v` itself.
   bool before(std::int32_t u, std::int32_t v) const;
   std::int32_t chains() const { return static_cast<std::int32_t>(tails_.size()); }
-  bool all_tracked() const { return all_tracked_; }
 
  private:
   void merge(std::int32_t earlier);
@@ -28,7 +27,6 @@ class Ancestors {
     std::int32_t chain = -1, index = 0;
   };
   std::size_t chain_limit_;
-  bool all_tracked_ = true;
   std::vector<Position> position_;  // by step
   std::vector<std::vector<std::int32_t>>
       reach_;                        // by step and chain: index of its last ancestor; -1 none; may be shorter

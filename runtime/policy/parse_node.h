@@ -34,7 +34,6 @@ class PolicyNode {
 
   bool is_map() const { return node_.IsMap(); }
   bool is_list() const { return node_.IsSequence(); }
-  bool is_scalar() const { return node_.IsScalar(); }
 
   struct Entry;
   // The entries of a map, in order. Errors: no map, a key twice; with `known`, a key that is none of them.

@@ -55,7 +55,6 @@ template <class... Ts>
 struct Types {};
 
 using Floats = Types<float, double, f16, bf16>;
-using SignedInts = Types<std::int64_t, std::int32_t, std::int16_t, std::int8_t>;
 using Ints = Types<std::int64_t, std::int32_t, std::int16_t, std::int8_t, std::uint8_t, std::uint16_t, std::uint32_t,
                    std::uint64_t>;
 using Indices = Types<std::int64_t, std::int32_t>;

@@ -24,7 +24,6 @@ class Canvas {
   // The same, upwards: the first letter's corner is the lower left one.
   void text_up(int x, int y, const std::string& text, Colour colour, int scale = 1);
   static int text_width(const std::string& text, int scale = 1) { return static_cast<int>(text.size()) * 6 * scale; }
-  static constexpr int text_height = 9;
 
   // Whole or not at all. Errors: run_time when it cannot be written.
   void write_png(const std::string& path) const;
