@@ -13,6 +13,7 @@
 // Thread rule: records are constants; their functions are called from several threads at once, for different heads or
 // tiles. Errors: functions throw Error with the local fact.
 #include <cmath>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,6 +40,13 @@ struct MethodParameter {
 Attribute parse_parameter(const MethodParameter& parameter, std::string_view text);
 // Refuses values of another type (an integer will do for a real), out of range or among no choices: Error(bad_input).
 void check_parameter(const MethodParameter& parameter, const Attribute& value);
+// The parameter in an operator's table: `texts` keeps what it points to. `doc` is completed by the default of a list,
+// which AttributeDef has no place for.
+AttributeDef attribute_of(const MethodParameter& parameter, std::string doc, std::deque<std::string>& texts);
+
+// The shortest decimal that the f32 stands for: attributes are f32, and a bound of 0.1, or a count such as
+// ceil(0.9 * 1000), must not see the digits that f32 adds to what was written.
+double as_written(float x);
 
 // The parameters of one node, defaults filled in and ranges checked.
 class MethodParameters {

@@ -102,7 +102,7 @@ class TableWriter {
       add(op.types, {type, i.types});
       add(op.inputs, {text(i.name), type, text(i.doc), i.optional ? Presence::optional : Presence::required});
     }
-    for (const auto& p : method_.parameters) add(op.attributes, attribute(p));
+    for (const auto& p : method_.parameters) add(op.attributes, attribute_of(p, p.doc, texts_));
     op.prepare = prepare;
     op.user = &method_;
     return op;
@@ -164,20 +164,6 @@ class TableWriter {
     list.items[list.n++] = item;
   }
   std::string_view text(std::string s) { return texts_.emplace_back(std::move(s)); }
-
-  AttributeDef attribute(const MethodParameter& p) {
-    AttributeDef def{text(p.name), p.type, {}, text(p.doc)};
-    if (p.fallback == "required") {
-      def.fallback = required;
-    } else if (!p.fallback.empty()) {
-      const Attribute value = parse_parameter(p, p.fallback);
-      if (const auto* i = std::get_if<std::int64_t>(&value)) def.fallback = Default(*i);
-      if (const auto* x = std::get_if<float>(&value)) def.fallback = Default(*x);
-      if (const auto* s = std::get_if<std::string>(&value)) def.fallback = Default(text(*s).data());
-      if (p.type == AttributeType::integers) def.doc = text(concat(p.doc, " (default ", p.fallback, ")"));
-    }
-    return def;
-  }
 
   const AttentionMethod& method_;
   std::deque<std::string>& texts_;

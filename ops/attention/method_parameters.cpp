@@ -60,16 +60,6 @@ std::string expected(const MethodParameter& p) {
   return std::string(what);
 }
 
-// The shortest decimal that the f32 stands for: attributes are f32, and a bound of 0.1, or a count such as
-// ceil(0.9 * 1000), must not see the digits that f32 adds to what was written.
-double as_written(float x) {
-  char digits[32];
-  const auto end = std::to_chars(digits, digits + sizeof digits, x).ptr;
-  double exact = static_cast<double>(x);
-  std::from_chars(digits, end, exact);
-  return exact;
-}
-
 bool fits(const MethodParameter& p, const Attribute& value) {
   const auto inside = [&](double x) { return x >= p.low && x <= p.high; };  // NaN is not
   if (p.type == AttributeType::text) {
@@ -100,6 +90,14 @@ const T& value_as(const Attributes& values, std::string_view name) {
 
 }  // namespace
 
+double as_written(float x) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof digits, x).ptr;
+  double exact = static_cast<double>(x);
+  std::from_chars(digits, end, exact);
+  return exact;
+}
+
 void check_parameter(const MethodParameter& p, const Attribute& value) {
   check(fits(p, value), "parameter '", p.name, "' must be ", expected(p), ", got ", to_text(value));
 }
@@ -128,6 +126,21 @@ Attribute parse_parameter(const MethodParameter& p, std::string_view text) {
   check(good, "parameter '", p.name, "' must be ", expected(p), ", got '", text, "'");
   check_parameter(p, value);
   return value;
+}
+
+AttributeDef attribute_of(const MethodParameter& p, std::string doc, std::deque<std::string>& texts) {
+  AttributeDef def{texts.emplace_back(p.name), p.type, {}, {}};
+  if (p.fallback == "required") {
+    def.fallback = required;
+  } else if (!p.fallback.empty()) {
+    const Attribute value = parse_parameter(p, p.fallback);
+    if (const auto* i = std::get_if<std::int64_t>(&value)) def.fallback = Default(*i);
+    if (const auto* x = std::get_if<float>(&value)) def.fallback = Default(*x);
+    if (const auto* s = std::get_if<std::string>(&value)) def.fallback = Default(texts.emplace_back(*s).data());
+    if (p.type == AttributeType::integers) doc += "; default " + p.fallback;
+  }
+  def.doc = texts.emplace_back(std::move(doc));
+  return def;
 }
 
 MethodParameters::MethodParameters(const std::vector<MethodParameter>& schema, const Attributes& given) {

@@ -12,14 +12,6 @@
 namespace tessera {
 namespace {
 
-double as_written(float x) {
-  char digits[32];
-  const auto end = std::to_chars(digits, digits + sizeof digits, x).ptr;
-  double exact = static_cast<double>(x);
-  std::from_chars(digits, end, exact);
-  return exact;
-}
-
 // As the parser reads it again: all digits that it takes, no exponent.
 std::string range_text(const StepRange& r) {
   const auto end_text = [&](double x) {

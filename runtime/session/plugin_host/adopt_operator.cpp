@@ -95,23 +95,12 @@ class Writer {
     return {p.name, type, p.doc, presence(p), false};
   }
 
-  // Ranges, choices and the defaults of lists, which AttributeDef has no place for, go into the words.
+  // Ranges and choices, which AttributeDef has no place for, go into the words.
   AttributeDef attribute(const MethodParameter& p) {
-    AttributeDef def{keep(p.name), p.type, {}, {}};
     std::string doc = p.doc;
     if (std::isfinite(p.low) || std::isfinite(p.high)) doc += concat("; ", p.low, " to ", p.high);
     for (std::size_t i = 0; i < p.choices.size(); ++i) doc += concat(i ? " or " : "; ", p.choices[i]);
-    if (p.fallback == "required") {
-      def.fallback = required;
-    } else if (!p.fallback.empty()) {
-      const Attribute value = parse_parameter(p, p.fallback);
-      if (const auto* i = std::get_if<std::int64_t>(&value)) def.fallback = Default(*i);
-      if (const auto* x = std::get_if<float>(&value)) def.fallback = Default(*x);
-      if (const auto* s = std::get_if<std::string>(&value)) def.fallback = Default(keep(*s).data());
-      if (p.type == AttributeType::integers) doc += "; default " + p.fallback;
-    }
-    def.doc = keep(std::move(doc));
-    return def;
+    return attribute_of(p, std::move(doc), to_.texts);
   }
 
   AdoptedOperator& to_;
