@@ -101,7 +101,7 @@ void Backward<T>::walk(Work& work) const {
   work.k_copy = take(copies * q_pitch);
   work.v_copy = take(copies * v_pitch);
 
-  const std::int64_t sets = problem.folded ? 1 : problem.group();
+  const std::int64_t sets = problem.folded ? 1 : problem.shape.group();
   for (std::int64_t set = work.kv_head * sets; set < (work.kv_head + 1) * sets; ++set) {
     const KeyRange valid = valid_keys(problem, work.batch, set);
     for (std::int64_t row = 0; row < problem.set_rows(); row += kTileQueries) {

@@ -73,8 +73,7 @@ struct Backward {
     return work.lists.row(index / groups * problem.key_tiles->tiles() + keys.groups[index % groups].tile);
   }
   std::int64_t pairs() const { return problem.shape.batch * problem.shape.kv_heads; }
-  std::int64_t heads_per_pair() const { return problem.shape.q_heads / problem.shape.kv_heads; }
-  std::int64_t lists_per_pair() const { return heads_per_pair() * problem.query_tiles->tiles(); }
+  std::int64_t lists_per_pair() const { return problem.shape.group() * problem.query_tiles->tiles(); }
   std::int64_t list_of(const RowGroup& queries) const {
     return (queries.batch * problem.shape.q_heads + queries.head) * problem.query_tiles->tiles() + queries.tile;
   }
@@ -201,7 +200,7 @@ void Backward<T>::redo_statistics(const Work<C>& work, const RowGroup& group) co
       in, shape.qk_dim, [&](int i) { return work.rows.qk.row(group.first + i); }, memory.data());
   OnlineSoftmax<C> state[kTileBlocks<C>];
   for (int b = 0; b < in.blocks(); ++b) state[b].begin(nullptr, 0, in.vectors(b));
-  const KeySource<T> source(problem, group.batch * shape.kv_heads + group.head / heads_per_pair());
+  const KeySource<T> source(problem, group.batch * shape.kv_heads + group.head / shape.group());
   source.for_each_panel(problem.lists->row(list_of(group)), {}, s + kTileKeys * lanes, [&](const RowPanel<C>& panel) {
     for (int b = 0; b < in.blocks(); ++b) {
       tile_scores<C>(panel.qk, panel.count, block_panel<C>(in, b, shape.qk_dim, memory.data()), in.vectors(b),
@@ -325,7 +324,7 @@ void Backward<T>::run_queries(const Work<C>& work, const RowGroup& group) const 
   const auto& tiles = *problem.key_tiles;
   const Scratch<C> dq(group.count * shape.qk_dim);
   std::fill_n(dq.data(), group.count * shape.qk_dim, C(0));
-  const std::int64_t pair = group.batch * shape.kv_heads + group.head / heads_per_pair(), list = list_of(group);
+  const std::int64_t pair = group.batch * shape.kv_heads + group.head / shape.group(), list = list_of(group);
   const C* const k = work.k.row((pair - work.segment.first_pair) * shape.kv_len);
   const std::int64_t tile = list - work.segment.begin, queries = work.rows.first[tile + 1] - work.rows.first[tile];
   const C* block = work.ds + work.lists.first_block[tile];

@@ -131,7 +131,7 @@ template <class T, class S>
 void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* lse, const GatedRows<T>& gated) {
   const auto& shape = problem.shape;
   const Forward<T, S> task{problem, y, lse, gated};
-  const std::int64_t pairs = shape.batch * shape.kv_heads, heads = pairs > 0 ? shape.q_heads / shape.kv_heads : 0;
+  const std::int64_t pairs = shape.batch * shape.kv_heads, heads = shape.group();
   const std::int64_t copy = lie_tiled<T, S>(problem) ? 0 : shape.kv_len * row_size<S>(shape);
   const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
   const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));

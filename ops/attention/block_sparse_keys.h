@@ -100,7 +100,7 @@ class KeySources {
  private:
   // Keys in all lists of a pair: how many are read.
   static std::int64_t listed_keys(const BlockSparse<T>& problem, std::int64_t pair) {
-    const std::int64_t lists = problem.shape.q_heads / problem.shape.kv_heads * problem.lists->query_tiles;
+    const std::int64_t lists = problem.shape.group() * problem.lists->query_tiles;
     std::int64_t keys = 0;
     for (auto i = pair * lists; i < (pair + 1) * lists; ++i)
       keys += listed_rows(problem.key_tiles->first.data(), problem.lists->row(i));

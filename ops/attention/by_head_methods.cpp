@@ -63,8 +63,7 @@ std::shared_ptr<const AttentionNode> node_of(const AttributeReader& attr, Attent
     std::vector<std::int64_t> heads;
     for (std::size_t h = 0; h < of_head.size(); ++h)
       if (of_head[h] == static_cast<std::int64_t>(m)) heads.push_back(static_cast<std::int64_t>(h));
-    const std::int64_t group = s.kv_heads > 0 ? s.q_heads / s.kv_heads : 1;
-    for (const HeadRun& run : head_runs(heads, group))
+    for (const HeadRun& run : head_runs(heads, s.group()))
       node->add(run, *choice.method, attr.integers("grid"), choice.parameters);
   }
   return node;

@@ -9,13 +9,6 @@
 namespace tessera {
 namespace {
 
-// Query i sees keys below this, causality alone.
-template <class T>
-std::int64_t causal_limit(const AttentionMask<T>& m, std::int64_t batch, std::int64_t query, std::int64_t keys) {
-  if (!m.causal) return keys;
-  return std::clamp<std::int64_t>(query + (m.causal_offset ? m.causal_offset[batch] : 0) + 1, 0, keys);
-}
-
 // keep of key 0; keys follow with stride keep_strides[3]. Null: everything is kept.
 template <class T>
 const std::uint8_t* keep_row(const AttentionMask<T>& m, std::int64_t batch, std::int64_t head, std::int64_t query) {
@@ -31,8 +24,6 @@ void for_each_row(const AttentionShape& s, F f) {
   });
 }
 
-std::int64_t group(const AttentionShape& s) { return s.kv_heads ? s.q_heads / s.kv_heads : 1; }
-
 }  // namespace
 
 // e^-104 is 0 in f32, e^-746 in f64: below, the softmax of the graph as it was written gave 0 as well.
@@ -45,7 +36,7 @@ bool HiddenKeys<T>::shows(C lse) const {
 template <class T>
 template <class F>
 void HiddenKeys<T>::for_each_hidden(std::int64_t batch, std::int64_t head, std::int64_t query, F f) const {
-  const std::int64_t keys = valid(batch), limit = causal_limit(mask_, batch, query, keys);
+  const std::int64_t keys = valid(batch), limit = mask_.causal_limit(batch, query, keys);
   if (const std::uint8_t* keep = keep_row(mask_, batch, head, query))
     for (std::int64_t j = 0; j < limit; ++j)
       if (!keep[j * mask_.keep_strides[3]]) f(j);
@@ -76,7 +67,7 @@ void HiddenKeys<T>::add_score(AttentionView<const T> v, AttentionView<T> y, cons
     std::fill_n(sum.data(), s.v_dim, C(0));
     std::int64_t hidden = 0;
     for_each_hidden(b, h, i, [&](std::int64_t j) {
-      const T* row = v.row(b, h / group(s), j);
+      const T* row = v.row(b, h / s.group(), j);
       for (std::int64_t d = 0; d < s.v_dim; ++d) sum[d] += static_cast<C>(row[d]);
       ++hidden;
     });
@@ -117,7 +108,7 @@ void HiddenKeys<T>::mark_rows(AttentionView<T> y, const C* lse) const {
 
 template <class T>
 bool HiddenKeys<T>::hides(std::int64_t batch, std::int64_t head, std::int64_t query, std::int64_t key) const {
-  if (key >= causal_limit(mask_, batch, query, valid(batch))) return true;
+  if (key >= mask_.causal_limit(batch, query, valid(batch))) return true;
   const std::uint8_t* keep = keep_row(mask_, batch, head, query);
   if (keep && !keep[key * mask_.keep_strides[3]]) return true;
   const auto& step = mask_.bias_strides;
@@ -130,7 +121,7 @@ bool HiddenKeys<T>::hides(std::int64_t batch, std::int64_t head, std::int64_t qu
 template <class T>
 void HiddenKeys<T>::multiply(AttentionView<const T> v, AttentionView<T> y, const C* lse) const {
   const auto& s = g_.shape;
-  const std::int64_t heads = group(s);
+  const std::int64_t heads = s.group();
   run_parallel(s.batch * s.kv_heads, 1, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<std::int64_t> poisoned(s.kv_len);
     for (std::int64_t t = begin; t < end; ++t) {
@@ -170,7 +161,7 @@ template <class T>
 void HiddenKeys<T>::add_gradients(const C* lse, AttentionView<const T> dy, AttentionView<T> dv) const {
   if (!has_score()) return;
   const auto& s = g_.shape;
-  const std::int64_t heads = group(s);
+  const std::int64_t heads = s.group();
   run_parallel(s.batch * s.kv_heads, 1, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<C> sum(s.kv_len * s.v_dim);
     for (std::int64_t t = begin; t < end; ++t) {
@@ -203,7 +194,7 @@ void write_density(const AttentionShape& s, const AttentionMask<T>& mask, float*
       const std::int64_t b = t / s.q_heads, keys = mask.kv_lengths ? mask.kv_lengths[b] : s.kv_len;
       std::int64_t seen = 0;
       for (std::int64_t i = 0; i < s.q_len; ++i) {
-        const std::int64_t limit = causal_limit(mask, b, i, keys);
+        const std::int64_t limit = mask.causal_limit(b, i, keys);
         const std::uint8_t* keep = keep_row(mask, b, t % s.q_heads, i);
         if (!keep) seen += limit;
         for (std::int64_t j = 0; keep && j < limit; ++j) seen += keep[j * mask.keep_strides[3]] != 0;

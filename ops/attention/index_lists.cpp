@@ -41,7 +41,7 @@ void few_rows_forward(const AttentionShape& shape, AttentionView<const T> q, Att
   using C = Compute<T>;
   using Few = attention::FewQueries<T>;
   const C factor = static_cast<C>(scale * std::numbers::log2e);  // scores are kept in base 2
-  const std::int64_t group = shape.kv_heads > 0 ? shape.q_heads / shape.kv_heads : 1;
+  const std::int64_t group = shape.group();
   run_parallel(shape.batch * shape.q_heads * lists.groups, kListGrain, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<C> memory(Few::size(shape, lists.rows));
     for (std::int64_t list = begin; list < end; ++list) {

@@ -16,6 +16,7 @@
 // functions may be called from several threads at once; they spread their work with run_parallel and give the same bits
 // for any number of threads. Operands must stay alive during the call, outputs must not overlap anything. Sizes may be
 // 0. Shapes are the caller's to check; the functions throw Error when memory runs out, nothing else.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -38,10 +39,10 @@ struct AttentionView {
 };
 
 // q [batch, q_heads, q_len, qk_dim], k [batch, kv_heads, kv_len, qk_dim], v [batch, kv_heads, kv_len, v_dim],
-// y [batch, q_heads, q_len, v_dim]. q_heads is a multiple of kv_heads: query head h reads kv head
-// h / (q_heads / kv_heads).
+// y [batch, q_heads, q_len, v_dim]. q_heads is a multiple of kv_heads: query head h reads kv head h / group().
 struct AttentionShape {
   std::int64_t batch, q_heads, kv_heads, q_len, kv_len, qk_dim, v_dim;
+  std::int64_t group() const { return kv_heads > 0 ? q_heads / kv_heads : 1; }
 };
 
 // What each query may see and what is added to its scores; every part is optional.
@@ -59,6 +60,11 @@ struct AttentionMask {
   const std::int64_t* causal_offset = nullptr;
   // Number of valid keys per batch entry, clamped to [0, kv_len]; null = kv_len. K and V beyond are never read.
   const std::int64_t* kv_lengths = nullptr;
+
+  // Of the first `keys` keys, those below this are visible as far as causality goes.
+  std::int64_t causal_limit(std::int64_t batch, std::int64_t query, std::int64_t keys) const {
+    return causal ? std::clamp<std::int64_t>(query + (causal_offset ? causal_offset[batch] : 0) + 1, 0, keys) : keys;
+  }
 };
 
 // Forward. lse: [batch, q_heads, q_len] contiguous, natural logarithm, or null. softcap = 0 means none.

@@ -110,14 +110,12 @@ QueryBlock<T> query_block(const Problem<T>& problem, std::int64_t batch, std::in
   block.vectors = (count + lanes - 1) / lanes;
   block.batch = batch;
   block.all_limit = problem.shape.kv_len;
-  const std::int64_t offset = mask.causal && mask.causal_offset != nullptr ? mask.causal_offset[batch] : 0;
   for (int i = 0; i < block.vectors * lanes; ++i) {
     const std::int64_t row = first_row + std::min(i, count - 1);
     const std::int64_t head = problem.head(set, row), query = problem.query(row);
     block.heads[i] = head;
     block.queries[i] = query;
-    block.limits[i] =
-        mask.causal ? std::clamp<std::int64_t>(query + offset + 1, 0, problem.shape.kv_len) : problem.shape.kv_len;
+    block.limits[i] = mask.causal_limit(batch, query, problem.shape.kv_len);
     block.all_limit = std::min(block.all_limit, block.limits[i]);
     block.any_limit = std::max(block.any_limit, block.limits[i]);
     const auto at = [&](const auto& strides) { return batch * strides[0] + head * strides[1] + query * strides[2]; };

@@ -42,15 +42,14 @@ struct Problem {
     cap = static_cast<C>(softcap > 0 ? softcap * base : 0.0);
     unit = static_cast<C>(std::numbers::log2e / base);
     natural = static_cast<C>(mask.bias != nullptr ? 1.0 : std::numbers::ln2);
-    folded = group() > 1 && shape.q_len < kBlockLanes<C>;
+    folded = shape.group() > 1 && shape.q_len < kBlockLanes<C>;
   }
-  std::int64_t group() const { return shape.q_heads / std::max<std::int64_t>(shape.kv_heads, 1); }
   // Tiles of queries never mix row sets; a row set is a query head, or all query heads of a kv head when folded.
   std::int64_t row_sets() const { return folded ? shape.kv_heads : shape.q_heads; }
-  std::int64_t set_rows() const { return folded ? group() * shape.q_len : shape.q_len; }
-  std::int64_t kv_head(std::int64_t set) const { return folded ? set : set / group(); }
+  std::int64_t set_rows() const { return folded ? shape.group() * shape.q_len : shape.q_len; }
+  std::int64_t kv_head(std::int64_t set) const { return folded ? set : set / shape.group(); }
   std::int64_t head(std::int64_t set, std::int64_t row) const {
-    return folded ? set * group() + row / shape.q_len : set;
+    return folded ? set * shape.group() + row / shape.q_len : set;
   }
   std::int64_t query(std::int64_t row) const { return folded ? row % shape.q_len : row; }
 };

@@ -10,15 +10,14 @@ void write_scores(const AttentionGeometry& g, AttentionView<const T> q, Attentio
                   const AttentionMask<T>& m, std::int64_t mode, T* scores) {
   using C = Compute<T>;
   const auto& s = g.shape;
-  const std::int64_t group = s.kv_heads ? s.q_heads / s.kv_heads : 1;
+  const std::int64_t group = s.group();
   const auto place = [](const std::array<std::int64_t, 4>& strides, std::int64_t b, std::int64_t h, std::int64_t i,
                         std::int64_t j) { return b * strides[0] + h * strides[1] + i * strides[2] + j * strides[3]; };
   run_parallel(s.batch * s.q_heads * s.q_len, 16, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<C> row(s.kv_len);
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t i = r % s.q_len, h = r / s.q_len % s.q_heads, b = r / s.q_len / s.q_heads;
-      const std::int64_t length = m.kv_lengths ? m.kv_lengths[b] : s.kv_len;
-      const std::int64_t last = m.causal ? i + (m.causal_offset ? m.causal_offset[b] : 0) : s.kv_len;
+      const std::int64_t limit = m.causal_limit(b, i, m.kv_lengths ? m.kv_lengths[b] : s.kv_len);
       C top = -INFINITY, sum = 0;
       for (std::int64_t j = 0; j < s.kv_len; ++j) {
         C x = 0;
@@ -27,7 +26,7 @@ void write_scores(const AttentionGeometry& g, AttentionView<const T> q, Attentio
         x *= static_cast<C>(g.scale);
         if (mode != 0 && g.softcap > 0) x = static_cast<C>(g.softcap) * std::tanh(x / static_cast<C>(g.softcap));
         if (mode >= 2) {
-          const bool hidden = j >= length || j > last || (m.keep && !m.keep[place(m.keep_strides, b, h, i, j)]);
+          const bool hidden = j >= limit || (m.keep && !m.keep[place(m.keep_strides, b, h, i, j)]);
           if (hidden)
             x = -INFINITY;
           else if (m.bias)

@@ -93,7 +93,6 @@ BlockLists joined(const std::vector<std::vector<std::int32_t>>& rows, const Toke
 BlockLists selected_tiles(const PlannedMethod& planned, const float* q_means, const float* k_means) {
   const auto& s = planned.call.shape;
   const std::int64_t count = planned.tiles->tiles(), chunks = (count + kRowsAtOnce - 1) / kRowsAtOnce;
-  const std::int64_t group = s.kv_heads > 0 ? s.q_heads / s.kv_heads : 1;
   std::vector<std::vector<std::int32_t>> rows(static_cast<std::size_t>(s.batch * s.q_heads * count));
   run_parallel(s.batch * s.q_heads * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> scores(kRowsAtOnce * count);
@@ -102,7 +101,7 @@ BlockLists selected_tiles(const PlannedMethod& planned, const float* q_means, co
       const std::int64_t head = i / chunks % s.q_heads, batch = i / chunks / s.q_heads;
       const std::int64_t first = i % chunks * kRowsAtOnce, n = std::min(kRowsAtOnce, count - first);
       const std::int64_t row = (batch * s.q_heads + head) * count + first;
-      const float* keys = k_means + (batch * s.kv_heads + head / group) * count * s.qk_dim;
+      const float* keys = k_means + (batch * s.kv_heads + head / s.group()) * count * s.qk_dim;
       product(DType::f32,
               {.m = n,
                .n = count,

@@ -255,7 +255,7 @@ void AttentionFinder::rewrite_operator(NodeId id) {
   const auto g = attention_geometry(attr, in);
   const bool flat = in[0]->rank() == 3;
   enum { batch, kv, group, row, column, depth, width };
-  const std::int64_t b = g.shape.batch, h = g.shape.kv_heads, q_per_kv = g.shape.q_heads / h;
+  const std::int64_t b = g.shape.batch, h = g.shape.kv_heads, q_per_kv = g.shape.group();
   products_ = {};
   products_.sizes = {b, h, q_per_kv, g.q.length, g.k.length, g.q.dim, g.v.dim};
   products_.sizes2 = products_.sizes;
