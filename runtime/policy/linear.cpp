@@ -15,14 +15,6 @@ bool is_product(const Graph& g, const Node& n) {
   return type == DType::f32 || type == DType::f64 || type == DType::f16;
 }
 
-bool matches(const RuleMatch& m, const std::string& name) {
-  const auto any = [&](const std::vector<NamePattern>& patterns) {
-    return patterns.empty() ||
-           std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.matches(name); });
-  };
-  return any(m.names) && any(m.regexes);
-}
-
 [[noreturn]] void no_match(const Policy& policy, const LinearRule& rule, const std::vector<std::string>& names) {
   const std::string asked = rule.match.names.empty() ? "" : rule.match.names[0].text;
   Error error(Code::policy,
@@ -80,7 +72,7 @@ std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& 
     const LinearRule& rule = policy.linear[r];
     bool any = rule.optional;
     for (std::size_t p = 0; p < products.size(); ++p) {
-      if (!matches(rule.match, names[p])) continue;
+      if (!any_matches(rule.match.names, names[p]) || !any_matches(rule.match.regexes, names[p])) continue;
       any = true;
       if (!at.active[policy.rules.size() + r]) continue;
       trail[p].line = rule.at.line;

@@ -76,4 +76,9 @@ bool NamePattern::matches(const std::string& name) const {
   return std::regex_match(name, std::regex(text, std::regex::ECMAScript | std::regex_constants::__polynomial));
 }
 
+bool any_matches(const std::vector<NamePattern>& patterns, const std::string& name) {
+  return patterns.empty() ||
+         std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.matches(name); });
+}
+
 }  // namespace tessera

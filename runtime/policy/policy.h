@@ -66,6 +66,8 @@ struct NamePattern {
   bool regex = false;
   bool matches(const std::string& name) const;
 };
+// True for no patterns at all.
+bool any_matches(const std::vector<NamePattern>& patterns, const std::string& name);
 
 // Every key that is given must hold; of a list, one element. An empty list: not asked for.
 struct RuleMatch {

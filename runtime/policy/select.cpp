@@ -13,11 +13,6 @@ bool any_holds(const std::vector<IndexRange>& ranges, std::int64_t x) {
          std::any_of(ranges.begin(), ranges.end(), [x](const auto& r) { return x >= r.first && x <= r.last; });
 }
 
-bool any_matches(const std::vector<NamePattern>& patterns, const std::string& name) {
-  return patterns.empty() ||
-         std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.matches(name); });
-}
-
 bool any_head(const RuleMatch& m, const AttentionSite& site) {
   return m.heads.empty() ||
          std::any_of(m.heads.begin(), m.heads.end(), [&](const auto& r) { return r.first < site.q_heads; });
