@@ -14,12 +14,6 @@
 namespace tessera {
 namespace {
 
-std::vector<std::string> input_names(const Graph& g) {
-  std::vector<std::string> names;
-  for (const auto& i : g.inputs) names.push_back(g.at(i.value).name);
-  return names;
-}
-
 std::vector<std::string> symbol_names(const Graph& g) {
   std::vector<std::string> names;
   for (const auto& i : g.inputs)
@@ -51,6 +45,12 @@ Shape parse_shape(const std::string& text, const std::string& flag) {
 }
 
 }  // namespace
+
+std::vector<std::string> input_names(const Graph& g) {
+  std::vector<std::string> names;
+  for (const auto& i : g.inputs) names.push_back(g.at(i.value).name);
+  return names;
+}
 
 void ShapeFlags::add_to(Command& app) {
   app.option("--shape NAME=DIMS", shape, "Shape of an input, as 1x3x8 (\"scalar\" for rank 0)");

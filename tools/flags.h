@@ -17,6 +17,9 @@ namespace tessera {
 class Command;
 class Option;
 
+// Of the model, in order: what flags call its inputs.
+std::vector<std::string> input_names(const Graph& g);
+
 // --shape NAME=1x3x8, --set SYMBOL=N
 struct ShapeFlags {
   std::vector<std::string> shape, set;

@@ -85,12 +85,6 @@ Recipe default_recipe(DType dtype, std::uint64_t seed) {
   return {Recipe::Kind::range, 0, 2, seed};
 }
 
-std::vector<std::string> names_of_inputs(const Graph& g) {
-  std::vector<std::string> names;
-  for (const auto& i : g.inputs) names.push_back(g.at(i.value).name);
-  return names;
-}
-
 std::string declared_text(const Graph& g, const GraphInput& i) {
   return i.declared ? concat(g.at(i.value).dtype, " ", *i.declared) : concat(g.at(i.value).dtype);
 }
@@ -123,7 +117,7 @@ Shape generated_shape(const Graph& bound, std::size_t n) {
 }  // namespace
 
 NamedTensors stored_inputs(const std::string& path, const Graph& graph) {
-  const auto names = names_of_inputs(graph);
+  const auto names = input_names(graph);
   if (!path.ends_with(".npz")) {
     const auto tensors = read_numbered(path, "input");
     check(!tensors.empty() || names.empty(), "folder '", path, "' has no input_0.pb");
@@ -160,7 +154,7 @@ Binding binding_of(const InputFlags& flags, const Graph& graph, const NamedTenso
 
 NamedTensors given_inputs(const InputFlags& flags, const Graph& graph) {
   NamedTensors inputs = flags.inputs.empty() ? NamedTensors{} : stored_inputs(flags.inputs, graph);
-  const auto names = names_of_inputs(graph);
+  const auto names = input_names(graph);
   for (const auto& [name, value] : assignments(flags.input, "--input")) {
     const bool known = std::find(names.begin(), names.end(), name) != names.end();
     check(known, "--input: the model has no input '", name, "'", nearest_or_all(name, names));
@@ -177,7 +171,7 @@ Tensor tensor_from(const std::string& spec, const std::string& name, DType dtype
 
 NamedTensors make_inputs(const InputFlags& flags, const Graph& graph, Missing missing) {
   NamedTensors inputs = given_inputs(flags, graph);
-  const auto names = names_of_inputs(graph);
+  const auto names = input_names(graph);
   std::map<std::string, Recipe> recipes;
   for (const auto& [name, value] : assignments(flags.input, "--input"))
     if (const auto recipe = parse_recipe(value)) recipes[name] = *recipe;
