@@ -2,6 +2,7 @@
 // Shared by ArgMax and ArgMin: where along one axis the extreme element stands.
 #include <algorithm>
 
+#include "runtime/base/parts.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -33,7 +34,7 @@ void arg_reduce(const KernelContext& k, Better better) {
       return best_nan ? last && a_nan : a_nan || better(a, best) || (last && a == best);
     };
     // Neighbouring lines are searched side by side, so that memory is read in order.
-    const std::int64_t block = std::min<std::int64_t>(inner, 64), blocks = (inner + block - 1) / block;
+    const std::int64_t block = std::min<std::int64_t>(inner, 64), blocks = divide_up(inner, block);
     const std::int64_t tasks = k.out(0).size() / inner * blocks;
     const std::int64_t grain = std::max<std::int64_t>(1, 32768 / (n * block));
     run_parallel(tasks, grain, [&](std::int64_t begin, std::int64_t end) {

@@ -10,6 +10,7 @@
 // Elements are taken in chunks that depend on the shape only, and merged in a fixed order: the bits of a result do not
 // depend on the number of threads.
 #include "ops/integer_math.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -109,9 +110,9 @@ typename R::Acc reduce_run(const T* x, std::int64_t n) {
 template <class R, class T, class To>
 void reduce_rows(const ReducedAxes& axes, const T* x, To* y) {
   const std::int64_t piece = std::min<std::int64_t>(axes.width, reduction_task);
-  const std::int64_t pieces = (axes.width + piece - 1) / piece, runs = axes.per_output / axes.width;
+  const std::int64_t pieces = divide_up(axes.width, piece), runs = axes.per_output / axes.width;
   const std::int64_t units = runs * pieces, group = std::max<std::int64_t>(1, reduction_task / piece);
-  const std::int64_t groups = (units + group - 1) / group;
+  const std::int64_t groups = divide_up(units, group);
   // Units [first, last) of output o.
   const auto part = [&](std::int64_t o, std::int64_t first, std::int64_t last) {
     const T* base = x + StridedWalk(axes.kept, axes.kept_strides, o).offset();
@@ -157,9 +158,9 @@ template <class R, class T, class To>
 void reduce_columns(const ReducedAxes& axes, const T* x, To* y) {
   using Acc = typename R::Acc;
   const std::int64_t block = std::min(axes.width, reduction_columns), rows = axes.per_output;
-  const std::int64_t blocks = (axes.width + block - 1) / block, tasks = axes.outputs / axes.width * blocks;
+  const std::int64_t blocks = divide_up(axes.width, block), tasks = axes.outputs / axes.width * blocks;
   const std::int64_t group = std::max({std::int64_t{1}, 2 * reduction_task / block, rows / reduction_parts});
-  const std::int64_t groups = (rows + group - 1) / group;
+  const std::int64_t groups = divide_up(rows, group);
   const auto columns = [&](std::int64_t task) { return std::min(block, axes.width - task % blocks * block); };
   // Rows [first, last) of a task, into a[0, columns).
   const auto part = [&](std::int64_t task, std::int64_t first, std::int64_t last, Acc* a) {

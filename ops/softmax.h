@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/base/parts.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -26,7 +27,7 @@ void for_each_slice(const Tensor& in, Tensor& out, int axis, Row row) {
     return;
   }
   constexpr std::int64_t lanes = 16;
-  const std::int64_t groups = (inner + lanes - 1) / lanes, outer = rows / inner;
+  const std::int64_t groups = divide_up(inner, lanes), outer = rows / inner;
   run_parallel(outer * groups, std::max<std::int64_t>(1, grain / lanes), [=](std::int64_t begin, std::int64_t end) {
     const Scratch<T> slices(lanes * n);
     for (std::int64_t g = begin; g < end; ++g) {

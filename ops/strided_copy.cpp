@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 
 namespace tessera {
@@ -102,7 +103,7 @@ template <int W>
 void copy_transposed(const Layout& axes, std::size_t b, const std::byte* from, std::byte* to) {
   constexpr std::int64_t side = tile_side<W>;
   const Axis inner_to = axes.back(), inner_from = axes[b];
-  const std::int64_t tiles_a = (inner_to.n + side - 1) / side, tiles_b = (inner_from.n + side - 1) / side;
+  const std::int64_t tiles_a = divide_up(inner_to.n, side), tiles_b = divide_up(inner_from.n, side);
   std::int64_t tiles = tiles_a * tiles_b;
   for (std::size_t x = 0; x + 1 < axes.size(); ++x)
     if (x != b) tiles *= axes[x].n;

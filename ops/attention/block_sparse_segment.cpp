@@ -2,6 +2,8 @@
 
 #include <numeric>
 
+#include "runtime/base/parts.h"
+
 namespace tessera::attention {
 namespace {
 
@@ -33,7 +35,7 @@ std::vector<Segment> segments(std::int64_t pairs, std::span<const std::int64_t> 
   for (std::int64_t begin = 0, end; begin < pairs; begin = end) {
     std::int64_t sum = size(begin);
     for (end = begin + 1; end < pairs && sum + size(end) <= limit; ++end) sum += size(end);
-    const std::int64_t parts = end - begin > 1 ? 1 : std::max<std::int64_t>(1, (sum - of_pair + limit - 1) / limit);
+    const std::int64_t parts = end - begin > 1 ? 1 : std::max<std::int64_t>(1, divide_up(sum - of_pair, limit));
     const auto bounds = cut_evenly(sizes.subspan(begin * rows, (end - begin) * rows), parts);
     for (std::int64_t i = 0; i < parts; ++i)
       all.push_back({begin, end, begin * rows + bounds[i], begin * rows + bounds[i + 1], i == 0, i + 1 == parts});

@@ -36,10 +36,10 @@ struct Forward {
 
   Forward(const Problem<T>& p, AttentionView<T> y, C* lse) : problem(p), y(y), lse(lse) {
     few = p.set_rows() < kFewQueries<C>;
-    const std::int64_t sets = p.shape.batch * p.row_sets(), blocks = (p.set_rows() + lanes - 1) / lanes;
+    const std::int64_t sets = p.shape.batch * p.row_sets(), blocks = divide_up(p.set_rows(), lanes);
     const std::int64_t most = std::clamp<std::int64_t>(sets * blocks / kManyTasks, kTileBlocks<C>, kMostBlocks<C>);
     tile_rows = few ? p.set_rows() : lanes * even_part(blocks, most);
-    tiles = tile_rows > 0 ? (p.set_rows() + tile_rows - 1) / tile_rows : 0;
+    tiles = tile_rows > 0 ? divide_up(p.set_rows(), tile_rows) : 0;
     tasks = sets * tiles;
     const bool alike = p.mask.keep == nullptr || p.mask.keep_strides[1] == 0;  // all heads, in which keys are valid
     const bool in_order = p.k.side_by_side(p.shape.kv_heads) && p.v.side_by_side(p.shape.kv_heads);
@@ -50,10 +50,10 @@ struct Forward {
   // Chunks are multiples of `tile` keys.
   void split_keys(std::int64_t tile) {
     const std::int64_t keys = problem.shape.kv_len;
-    const std::int64_t wanted = tasks > 0 ? (kEnoughTasks * together + tasks - 1) / tasks : 1;
+    const std::int64_t wanted = tasks > 0 ? divide_up(kEnoughTasks * together, tasks) : 1;
     chunks = std::max<std::int64_t>(1, std::min(wanted, keys * together / kLeastChunk));
-    chunk = std::max<std::int64_t>(1, ((keys + chunks - 1) / chunks + tile - 1) / tile) * tile;
-    chunks = std::max<std::int64_t>(1, (keys + chunk - 1) / chunk);
+    chunk = std::max<std::int64_t>(1, divide_up(divide_up(keys, chunks), tile)) * tile;
+    chunks = std::max<std::int64_t>(1, divide_up(keys, chunk));
   }
 
   // Task t is a tile of queries; the last tiles of a head come first, they are the long ones under a causal mask.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/attention/tile_kernels.h"
+#include "runtime/base/parts.h"
 
 namespace tessera::attention {
 
@@ -63,7 +64,7 @@ void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t 
 template <class C>
 std::int64_t copy_pitch(std::int64_t dim) {
   constexpr std::int64_t line = 64 / sizeof(C);
-  return ((dim + line - 1) / line | 1) * line;
+  return (divide_up(dim, line) | 1) * line;
 }
 
 template <class C, class S>

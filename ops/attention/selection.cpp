@@ -5,6 +5,7 @@
 #include "ops/attention/panel.h"
 #include "ops/attention/pooling.h"
 #include "ops/linalg.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
 
@@ -92,7 +93,7 @@ BlockLists joined(const std::vector<std::vector<std::int32_t>>& rows, const Toke
 // Scores of tile means, [Hq][D] against [Hkv][D] per batch entry, some query tiles at a time.
 BlockLists selected_tiles(const PlannedMethod& planned, const float* q_means, const float* k_means) {
   const auto& s = planned.call.shape;
-  const std::int64_t count = planned.tiles->tiles(), chunks = (count + kRowsAtOnce - 1) / kRowsAtOnce;
+  const std::int64_t count = planned.tiles->tiles(), chunks = divide_up(count, kRowsAtOnce);
   std::vector<std::vector<std::int32_t>> rows(static_cast<std::size_t>(s.batch * s.q_heads * count));
   run_parallel(s.batch * s.q_heads * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> scores(kRowsAtOnce * count);

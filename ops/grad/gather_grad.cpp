@@ -1,5 +1,6 @@
 #include "ops/fill.h"
 #include "ops/index.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -23,7 +24,7 @@ void scatter(const KernelContext& k, const Index* at) {
   const T* dy = k.in(0).read<T>().data();
   T* dx = k.out(0).template write<T>().data();
   constexpr std::int64_t columns = 64;  // one chunk: a strip of `inner` in one outer block
-  const std::int64_t strips = (v.inner + columns - 1) / columns;
+  const std::int64_t strips = divide_up(v.inner, columns);
   const std::int64_t work = std::max<std::int64_t>(n * std::min(columns, v.inner), 1);
   run_parallel(v.outer * strips, std::max<std::int64_t>(32768 / work, 1), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t s = begin; s < end; ++s) {

@@ -1,6 +1,7 @@
 #include "ops/convert.h"
 #include "ops/index.h"
 #include "ops/resampling.h"
+#include "runtime/base/parts.h"
 
 namespace tessera {
 namespace {
@@ -20,7 +21,7 @@ void shape(ShapeContext& c) {
 template <class C>
 void gather_back(const Resampling& r, const AxisView& v, const C* y, C* x) {
   constexpr std::int64_t columns = 256;  // one chunk: a strip of `inner` in one outer block
-  const std::int64_t strips = (v.inner + columns - 1) / columns;
+  const std::int64_t strips = divide_up(v.inner, columns);
   const std::int64_t work = std::max<std::int64_t>(r.out * r.taps * std::min(columns, v.inner), 1);
   run_parallel(v.outer * strips, std::max<std::int64_t>(32768 / work, 1), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t s = begin; s < end; ++s) {

@@ -1,4 +1,5 @@
 #include "ops/reduce.h"
+#include "runtime/base/parts.h"
 
 namespace tessera {
 namespace {
@@ -46,7 +47,7 @@ void kernel(const KernelContext& k) {
   const auto axis = static_cast<std::size_t>(normal_axis(integers(k.in(1))[0], shape.rank()));
   if (k.in(0).size() == 0) return;
   const std::int64_t inner = count(std::span(shape).subspan(axis + 1)), n = shape[axis];
-  const std::int64_t blocks = (inner + most_columns - 1) / most_columns, lines = k.in(0).size() / (n * inner) * blocks;
+  const std::int64_t blocks = divide_up(inner, most_columns), lines = k.in(0).size() / (n * inner) * blocks;
   const bool exclusive = k.attr.flag("exclusive"), reverse = k.attr.flag("reverse");
   with_type(Summable{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
     const T* x = k.in(0).template read<T>().data();

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "runtime/base/parts.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -41,7 +42,7 @@ Sums sums_of(const T* a, const T* b, std::int64_t n) {
 }
 
 void kernel(const KernelContext& k) {
-  const std::int64_t n = k.in(0).size(), chunks = (n + chunk - 1) / chunk;
+  const std::int64_t n = k.in(0).size(), chunks = divide_up(n, chunk);
   const Scratch<Sums> partial(chunks);
   with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
     const T *a = k.in(0).read<T>().data(), *b = k.in(1).read<T>().data();

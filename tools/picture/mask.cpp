@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "runtime/base/error.h"
+#include "runtime/base/parts.h"
 
 namespace tessera {
 namespace {
@@ -20,9 +21,9 @@ struct Side {
         frames(counts.size() > 1 ? counts[0] : 1) {}
   void fit(std::int64_t most) {
     scale = static_cast<int>(std::clamp<std::int64_t>(longest / std::max<std::int64_t>(most, 1), 1, 24));
-    group = (most + 2 * longest - 1) / (2 * longest);
+    group = divide_up(most, 2 * longest);
   }
-  int pixels() const { return static_cast<int>((tiles + group - 1) / group) * scale; }
+  int pixels() const { return static_cast<int>(divide_up(tiles, group)) * scale; }
   int at(std::int64_t tile) const { return static_cast<int>(tile / group) * scale; }
   std::int64_t tiles, frame, frames, group = 1;
   int scale = 1;
@@ -47,7 +48,7 @@ void draw_cells(Canvas& canvas, const TileMask& mask, const Side& rows, const Si
 template <class Draw>
 void for_each_frame(const Side& side, int room, Draw draw) {
   const int apart = std::max(1, side.at(side.frame));
-  const std::int64_t step = (room + apart - 1) / apart;
+  const std::int64_t step = divide_up(room, apart);
   for (std::int64_t t = 0; t < side.frames; ++t) draw(side.at(t * side.frame), t, t % step == 0);
 }
 
