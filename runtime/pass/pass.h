@@ -59,6 +59,11 @@ struct PassRun {
 // Runs one pass once, unless it is turned off, and verifies what it rewrote.
 PassRun run_pass(const PassDef& pass, Graph& g, const Registry& registry, const PassOptions& options);
 
+// Runs passes in rounds until nothing changes. What they did, in order. Errors: internal, naming the passes that still
+// rewrite after more rounds than a graph of its size can need.
+std::vector<PassRun> run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry& registry,
+                                const PassOptions& options = {});
+
 // Runs the passes over a bound graph until nothing changes, verifying after each. What they did, in order.
 std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOptions& options = {});
 

@@ -19,23 +19,6 @@ void check_disabled(const PassOptions& options) {
   }
 }
 
-std::vector<PassRun> run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry& registry,
-                                const PassOptions& options) {
-  check_disabled(options);
-  std::vector<PassRun> runs;
-  for (const auto* pass : passes) runs.push_back({.pass = pass});
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (auto& run : runs) {
-      const PassRun now = run_pass(*run.pass, g, registry, options);
-      run.off = now.off;
-      run.rewrites += now.rewrites;
-      changed |= now.rewrites > 0;
-    }
-  }
-  return runs;
-}
-
 }  // namespace
 
 std::span<const PassDef* const> simplify_passes() {
@@ -82,6 +65,26 @@ PassRun run_pass(const PassDef& pass, Graph& g, const Registry& registry, const 
     throw e.in(concat("pass ", pass.name));
   }
   return run;
+}
+
+std::vector<PassRun> run_passes(std::span<const PassDef* const> passes, Graph& g, const Registry& registry,
+                                const PassOptions& options) {
+  check_disabled(options);
+  std::vector<PassRun> runs;
+  for (const auto* pass : passes) runs.push_back({.pass = pass});
+  std::string firing;
+  std::size_t rounds_left = g.nodes.size() + 100;
+  do {
+    check(rounds_left-- > 0, Code::internal, "passes undo each other without end: ", firing);
+    firing.clear();
+    for (auto& run : runs) {
+      const PassRun now = run_pass(*run.pass, g, registry, options);
+      run.off = now.off;
+      run.rewrites += now.rewrites;
+      if (now.rewrites > 0) firing += concat(firing.empty() ? "" : ", ", run.pass->name);
+    }
+  } while (!firing.empty());
+  return runs;
 }
 
 std::vector<PassRun> simplify(Graph& g, const Registry& registry, const PassOptions& options) {

@@ -167,6 +167,24 @@ TEST(Simplify, can_be_told_to_leave_passes_out) {
     }
 }
 
+TEST(RunPasses, ends_with_an_error_where_passes_undo_each_other) {
+  const auto one = [](Graph&, const Registry&) { return 1; };
+  const auto none = [](Graph&, const Registry&) { return 0; };
+  const PassDef there{.name = "there", .doc = {}, .source = {}, .run = one},
+      back{.name = "back", .doc = {}, .source = {}, .run = one},
+      quiet{.name = "quiet", .doc = {}, .source = {}, .run = none};
+  SmallGraph e;
+  e.output("y", e.node("Relu", {e.input("x", {2})}));
+  const PassDef* const passes[] = {&there, &quiet, &back};
+  try {
+    run_passes(passes, e.g, builtin_registry());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::internal);
+    EXPECT_THAT(error.what(), HasSubstr("there, back"));
+  }
+}
+
 TEST(Passes, have_names_and_documentation) {
   for (const auto* pass : all_passes()) {
     EXPECT_FALSE(pass->name.empty());
