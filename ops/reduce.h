@@ -43,6 +43,18 @@ bool reduces_nothing(const ShapeContext& c);
 double reduction_flops(const ShapeContext& c);
 // Adapts the versions whose axes were an attribute.
 void axes_to_input(RewriteContext& c);
+// Completes a reduction's table by what all of them have in common.
+constexpr OpDef reduction(OpDef op) {
+  op.inputs = {{"data", "T", "any shape"},
+               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}};
+  op.outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}};
+  op.attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
+                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}};
+  op.shape_reads = {1};
+  op.shape = reduced_shape;
+  op.flops = reduction_flops;
+  return op;
+}
 
 // For gradient rules: v, shaped as the reduction's output, under the shape it has with keepdims=1, which broadcasts
 // with the input; and the same reduction by another operator, with keepdims=1.

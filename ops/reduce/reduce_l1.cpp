@@ -18,25 +18,17 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_l1 = define({
+extern constinit const OpDef op_reduce_l1 = define(reduction({
     .name = "ReduceL1",
     .since = 18,
     .doc = "The sum of the absolute values of the elements along axes; 0 over an empty set.",
     .source = "ONNX ReduceL1-18",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::summable}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient,
     .adapt = {{18, axes_to_input}},
     .examples = {"{{1, -2}, {3, 4}}; i64{1} -> {{3}, {7}}", "{{1, -2}, {3, 4}}; keepdims=0 -> 10",
                  "{1, -2}; noop_with_empty_axes=1 -> {1, 2}"},
-});
+}));
 
 }  // namespace tessera

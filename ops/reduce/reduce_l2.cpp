@@ -25,25 +25,17 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_l2 = define({
+extern constinit const OpDef op_reduce_l2 = define(reduction({
     .name = "ReduceL2",
     .since = 18,
     .doc = "The Euclidean norm of the elements along axes; 0 over an empty set. The gradient at 0 is 0.",
     .source = "ONNX ReduceL2-18",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::summable}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient,
     .adapt = {{18, axes_to_input}},
     .examples = {"{{3, 4}, {6, 8}}; i64{1} -> {{5}, {10}}", "{{3, 4}, {4, 3}}; i64{0}; keepdims=0 -> {5, 5}",
                  "{{1, 1}, {1, 1}}; keepdims=0 -> 2", "i32{3, 4}; keepdims=0 -> i32 5"},
-});
+}));
 
 }  // namespace tessera

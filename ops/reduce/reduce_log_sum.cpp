@@ -22,25 +22,17 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_log_sum = define({
+extern constinit const OpDef op_reduce_log_sum = define(reduction({
     .name = "ReduceLogSum",
     .since = 18,
     .doc = "The logarithm of the sum of the elements along axes; -inf over an empty set.",
     .source = "ONNX ReduceLogSum-18",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::summable}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient,
     .adapt = {{18, axes_to_input}},
     .examples = {"{{1, 2}, {3, 4}}; i64{1} -> {{1.0986123}, {1.9459101}}", "{{1, 2}, {3, 4}}; keepdims=0 -> 2.3025851",
                  "{1, 4}; noop_with_empty_axes=1 -> {0, 1.3862944}"},
-});
+}));
 
 }  // namespace tessera

@@ -40,20 +40,12 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_log_sum_exp = define({
+extern constinit const OpDef op_reduce_log_sum_exp = define(reduction({
     .name = "ReduceLogSumExp",
     .since = 18,
     .doc = "The logarithm of the sum of e^element along axes, without overflow; -inf over an empty set.",
     .source = "ONNX ReduceLogSumExp-18",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::summable}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient,
     .adapt = {{18, axes_to_input}},
@@ -61,6 +53,6 @@ extern constinit const OpDef op_reduce_log_sum_exp = define({
                  "{{1, 2}, {3, 4}}; i64{0}; keepdims=0 -> {3.126928, 4.126928}",
                  "{1000, 1000}; keepdims=0 -> 1000.6931",
                  "{{-inf, -inf}, {inf, 1}}; i64{1}; keepdims=0 -> {-inf, inf}"},
-});
+}));
 
 }  // namespace tessera

@@ -23,22 +23,14 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_mean = define({
+extern constinit const OpDef op_reduce_mean = define(reduction({
     .name = "ReduceMean",
     .since = 18,
     .doc = "The mean of the elements along axes; NaN over an empty set of floats, 0 of integers. Integer means are "
            "truncated.",
     .source = "ONNX ReduceMean-18",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::summable}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
     .identity_when = reduces_nothing,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient,
     .adapt = {{18, axes_to_input}},
@@ -46,6 +38,6 @@ extern constinit const OpDef op_reduce_mean = define({
                  "{{1, 2}, {3, 4}}; keepdims=0 -> 2.5",
                  "{{{1, 2}, {3, 4}}, {{5, 6}, {7, 8}}}; i64{0, -1}; keepdims=0 -> {3.5, 5.5}",
                  "i64{1, 2}; keepdims=0 -> i64 1"},
-});
+}));
 
 }  // namespace tessera

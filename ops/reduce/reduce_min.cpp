@@ -21,28 +21,20 @@ void kernel(const KernelContext& k) { reduce<AllTypes, Min>(k); }
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_min = define({
+extern constinit const OpDef op_reduce_min = define(reduction({
     .name = "ReduceMin",
     .since = 20,
     .doc = "The smallest of the elements along axes, NaN if one is NaN; over an empty set inf or the greatest value of "
            "the type. The gradient is shared evenly by equal smallest elements.",
     .source = "ONNX ReduceMin-20",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::all}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
     .identity_when = reduces_nothing,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient_to_extremes,
     .adapt = {{18, axes_to_input}},
     .examples = {"{{1, 5}, {3, 2}}; i64{1} -> {{1}, {2}}", "{{1, 5}, {3, 2}}; i64{0}; keepdims=0 -> {1, 2}",
                  "{{1, 5}, {3, 2}}; keepdims=0 -> 1", "f32[2x0]{}; i64{1}; keepdims=0 -> {inf, inf}",
                  "bool{{true, false}, {true, true}}; i64{1}; keepdims=0 -> bool{false, true}"},
-});
+}));
 
 }  // namespace tessera

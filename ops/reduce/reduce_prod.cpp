@@ -27,27 +27,19 @@ std::vector<ValueId> gradient(GradContext& g) {
 
 }  // namespace
 
-extern constinit const OpDef op_reduce_prod = define({
+extern constinit const OpDef op_reduce_prod = define(reduction({
     .name = "ReduceProd",
     .since = 18,
     .doc = "The product of the elements along axes; 1 over an empty set. Integers wrap.",
     .source = "ONNX ReduceProd-18",
-    .inputs = {{"data", "T", "any shape"},
-               {"axes", "i64", "[n], each in [-rank, rank); absent or empty: all axes", Presence::optional}},
-    .outputs = {{"reduced", "T", "data's shape, with 1 for (or without) each axis of axes"}},
-    .attributes = {{"keepdims", AttributeType::integer, 1, "0: reduced axes are dropped"},
-                   {"noop_with_empty_axes", AttributeType::integer, 0, "1: absent or empty axes reduce none"}},
     .types = {{"T", dtypes::summable}},
-    .shape_reads = {1},
-    .shape = reduced_shape,
     .identity_when = reduces_nothing,
-    .flops = reduction_flops,
     .kernel = kernel,
     .gradient = gradient,
     .adapt = {{18, axes_to_input}},
     .examples = {"{{1, 2}, {3, 4}}; i64{1} -> {{2}, {12}}", "{{0, 2}, {3, 0.5}}; i64{1}; keepdims=0 -> {0, 1.5}",
                  "{{0, 2}, {0, 4}}; i64{0}; keepdims=0 -> {0, 8}", "{{1, 2}, {3, 4}}; keepdims=0 -> 24",
                  "f32[2x0]{}; i64{1}; keepdims=0 -> {1, 1}"},
-});
+}));
 
 }  // namespace tessera
