@@ -4,6 +4,27 @@
 
 namespace tessera::by_head {
 
+// Of by_head and of by_headGrad.
+inline constexpr decltype(OpDef::attributes) attributes = {
+    {"grid", AttributeType::integers, {}, "[T, H, W]: how the tokens lie, for methods with tiles"},
+    {"head_method", AttributeType::integers, required, "[Hq]: an index into methods per query head"},
+    {"hidden_score", AttributeType::real, {}, "as dense; nothing is hidden"},
+    {"hidden_values", AttributeType::text, "skip", "as dense; nothing is hidden"},
+    {"is_causal", AttributeType::integer, 0, "refused unless 0"},
+    {"k_view", AttributeType::integers, {}, "as dense"},
+    {"kv_num_heads", AttributeType::integer, 0, "as dense"},
+    {"methods", AttributeType::texts, required, "each a name and parameters"},
+    {"q_num_heads", AttributeType::integer, 0, "as dense"},
+    {"q_view", AttributeType::integers, {}, "as dense"},
+    {"qk_matmul_output_mode", AttributeType::integer, 0, "as dense; not given"},
+    {"scale", AttributeType::real, {}, "default 1 / sqrt(D)"},
+    {"softcap", AttributeType::real, 0.0f, "refused unless 0"},
+    {"softmax_precision", AttributeType::integer, 1, "as dense"},
+    {"undefined_rows", AttributeType::text, "zero", "as dense; no row is undefined"},
+    {"v_view", AttributeType::integers, {}, "as dense"},
+    {"y_shape", AttributeType::integers, {}, "as dense"},
+    {"y_view", AttributeType::integers, {}, "as dense"}};
+
 inline constexpr MethodPorts ports{1};  // the gate
 
 // A method with parameters, as attribute `methods` has it: "vsa tile=[4, 4, 4] sparsity=0.875". Errors: unsupported
