@@ -142,6 +142,13 @@ double Convolution::flops() const {
          static_cast<double>(positions());
 }
 
+Shape spatial(const Shape& s) { return Shape(s.begin() + 2, s.end()); }
+
+void check_kernel_shape(const AttributeReader& attr, const Shape& w) {
+  const auto kernel = attr.integers("kernel_shape");
+  check(kernel.empty() || Shape(kernel) == spatial(w), "kernel_shape ", Shape(kernel), " is not that of W ", w);
+}
+
 Convolution grouped(const Shape& weights, std::int64_t batch, std::int64_t channels, std::int64_t group) {
   check(group >= 1, "group is ", group);
   check(channels % group == 0 && weights[1] == channels / group, "weights ", weights, " do not fit ", channels,

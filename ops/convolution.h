@@ -22,6 +22,12 @@ struct Convolution {
   double flops() const;  // of each of the three sums
 };
 
+// The dims behind the first two: of positions, or of taps.
+Shape spatial(const Shape& s);
+
+// Attribute "kernel_shape" must be what the weights have, if it is there.
+void check_kernel_shape(const AttributeReader& attr, const Shape& weights);
+
 // Checks weights [maps, channels / group, kernel...] against an input of `channels`, and returns the sizes, without
 // window.
 Convolution grouped(const Shape& weights, std::int64_t batch, std::int64_t channels, std::int64_t group);

@@ -3,8 +3,6 @@
 namespace tessera {
 namespace {
 
-Shape tail(const Shape& s) { return Shape(s.begin() + 2, s.end()); }
-
 // The window is the one of the forward convolution, of which dY has the outputs that count.
 Convolution sizes(const AttributeReader& attr, const Shape& x, const Shape& dy) {
   check(x.rank() >= 3 && dy.rank() == x.rank() && dy[0] == x[0], "dY ", dy, " does not fit X ", x);
@@ -14,8 +12,8 @@ Convolution sizes(const AttributeReader& attr, const Shape& x, const Shape& dy) 
   const auto kernel = attr.integers("kernel_shape");
   w.append(kernel.begin(), kernel.end());
   Convolution c = grouped(w, x[0], x[1], group);
-  c.window = convolution_window(attr, tail(x), kernel);
-  check(outs(c.window) == tail(dy), "dY ", dy, " does not fit the outputs ", outs(c.window));
+  c.window = convolution_window(attr, spatial(x), kernel);
+  check(outs(c.window) == spatial(dy), "dY ", dy, " does not fit the outputs ", outs(c.window));
   return c;
 }
 

@@ -3,15 +3,12 @@
 namespace tessera {
 namespace {
 
-Shape tail(const Shape& s) { return Shape(s.begin() + 2, s.end()); }
-
 Convolution sizes(const AttributeReader& attr, const Shape& x, const Shape& w) {
   check(x.rank() >= 3, "Conv needs an input of rank 3 or more, got ", x);
   check(w.rank() == x.rank(), "the ranks of X ", x, " and W ", w, " differ");
-  const auto kernel = attr.integers("kernel_shape");
-  check(kernel.empty() || Shape(kernel) == tail(w), "kernel_shape ", Shape(kernel), " is not that of W ", w);
+  check_kernel_shape(attr, w);
   Convolution c = grouped(w, x[0], x[1], attr.integer("group"));
-  c.window = convolution_window(attr, tail(x), tail(w));
+  c.window = convolution_window(attr, spatial(x), spatial(w));
   return c;
 }
 

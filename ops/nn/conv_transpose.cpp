@@ -3,18 +3,15 @@
 namespace tessera {
 namespace {
 
-Shape tail(const Shape& s) { return Shape(s.begin() + 2, s.end()); }
-
 // The convolution whose adjoint this is: it reads Y (its `channels`) and gives X (its `maps`).
 Convolution sizes(const AttributeReader& attr, const Shape& x, const Shape& w) {
   check(x.rank() >= 3, "ConvTranspose needs an input of rank 3 or more, got ", x);
   check(w.rank() == x.rank() && w[0] == x[1], "W ", w, " does not fit X ", x);
-  const auto kernel = attr.integers("kernel_shape");
-  check(kernel.empty() || Shape(kernel) == tail(w), "kernel_shape ", Shape(kernel), " is not that of W ", w);
+  check_kernel_shape(attr, w);
   const std::int64_t group = attr.integer("group");
   check(group >= 1 && w[1] <= (std::int64_t{1} << 40) / group, "group is ", group);
   Convolution c = grouped(w, x[0], w[1] * group, group);
-  c.window = transposed_window(attr, tail(x), tail(w));
+  c.window = transposed_window(attr, spatial(x), spatial(w));
   return c;
 }
 
