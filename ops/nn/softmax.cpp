@@ -1,8 +1,6 @@
 #include "ops/softmax.h"
 #include "ops/vector_math.h"
 
-#include "ops/elementwise.h"
-
 namespace tessera {
 namespace {
 
