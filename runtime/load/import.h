@@ -50,6 +50,7 @@ class Importer {
   // import_node.cpp
   void node(Scope& scope, const onnx::NodeProto& proto);
   void unknown_operator(const Scope& scope, const std::string& domain, const std::string& name) const;
+  void check_call(const Scope& scope, const RewriteContext& c) const;
   void operator_node(Scope& scope, const onnx::NodeProto& proto, const OpDef& op, std::string name);
   void constant_node(Scope& scope, const onnx::NodeProto& proto);
   void adopt(Scope& scope, const onnx::NodeProto& proto, std::span<const ValueId> results, std::size_t fresh);

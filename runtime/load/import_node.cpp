@@ -6,6 +6,7 @@
 #include "runtime/load/load.h"
 #include "runtime/load/module_path.h"
 #include "runtime/op/context.h"
+#include "runtime/op/infer.h"
 
 namespace tessera {
 namespace {
@@ -79,14 +80,15 @@ void Importer::operator_node(Scope& scope, const NodeProto& proto, const OpDef& 
   std::vector<bool> wanted;
   for (int i = 0; i < outputs; ++i) wanted.push_back(!proto.output(i).empty());
   const auto version = static_cast<int>(std::min<std::int64_t>(scope.opsets.at(std::string(op.domain)), 1 << 30));
-  RewriteContext c{scope.build,       version, inputs(scope, proto), attributes(scope, proto), outputs,
-                   std::move(wanted), {}};
+  RewriteContext c{op,      scope.build,       version, inputs(scope, proto), attributes(scope, proto),
+                   outputs, std::move(wanted), {}};
   bodies(scope, proto, name, c.in, c.attributes);
   if (outputs == 0) return;  // computes nothing that anyone could read
   const std::size_t fresh = scope.build.graph.values.size();
   for (const auto& adaptation : op.adapt)
     if (c.result.empty() && version < adaptation.below) adaptation.rewrite(c);
   if (c.result.empty() && op.expand) {
+    check_call(scope, c);
     op.expand(c);
     check(!c.result.empty(), Code::internal, op.name, " expands to nothing");
   }
@@ -103,6 +105,13 @@ void Importer::operator_node(Scope& scope, const NodeProto& proto, const OpDef& 
     return;
   }
   adopt(scope, proto, c.result, fresh);
+}
+
+// What an operator that is written as others stands for in the file, against its own table: expansions rely on it.
+void Importer::check_call(const Scope& scope, const RewriteContext& c) const {
+  std::vector<DType> types;
+  for (const ValueId v : c.in) types.push_back(v == ValueId::none ? DType::undefined : scope.build.dtype(v));
+  infer_dtypes(c.op, c.attributes, types, c.outputs);
 }
 
 // The node's outputs are values that others made. Those made for this node (from `fresh` on) take the names of the

@@ -117,6 +117,7 @@ class GradContext : public NodeBuilder {
 // built from them, or write other nodes through `build` and name their results with `become`.
 class RewriteContext {
  public:
+  const OpDef& op;
   NodeBuilder& build;
   int version;              // opset version of the node's domain in the model
   std::vector<ValueId> in;  // ValueId::none where absent
@@ -126,6 +127,8 @@ class RewriteContext {
   std::vector<ValueId> result;  // set by `become`
 
   bool has(int i) const { return i < static_cast<int>(in.size()) && in[i] != ValueId::none; }
+  bool wants(int i) const { return i < outputs && wanted[static_cast<std::size_t>(i)]; }
+  AttributeReader attr() const { return {op.attributes, attributes}; }  // until `attributes` change
   void become(std::vector<ValueId> values) { result = std::move(values); }
   // Turns attribute `name` (ints or int) into input `i`, an i64 vector; no-op when the attribute is absent.
   void attribute_to_input(std::string_view name, int i);
