@@ -24,13 +24,15 @@ const OpDef& Registry::at(std::string_view qualified) const {
 const OpDef& Registry::at(std::string_view domain, std::string_view name) const {
   if (const OpDef* op = find(domain, name)) return *op;
   std::vector<std::string> names;
-  std::string elsewhere;
+  std::string elsewhere, beside;  // beside: what a domain of a few has instead
   for (const auto& [key, op] : ops_) {
     names.emplace_back(key.second);
+    if (!domain.empty() && key.first == domain) beside += concat(beside.empty() ? "" : ", ", key.second);
     if (key.second == name) elsewhere = concat("; domain '", key.first.empty() ? "ai.onnx" : key.first, "' has one");
   }
   Error error(Code::unsupported, concat("no operator '", name, "' in domain '", domain.empty() ? "ai.onnx" : domain,
                                         "'", elsewhere.empty() ? did_you_mean(name, names) : elsewhere));
+  if (!beside.empty()) error.hint(concat(domain, " has ", beside));
   std::string loaded;
   for (const auto& d : domains()) loaded += (loaded.empty() ? "" : ", ") + d;
   throw error.hint("domains loaded: " + loaded + "; `tessera ops` lists the operators");
