@@ -1,4 +1,4 @@
-#include "runtime/op/context.h"
+#include "ops/microsoft/heads.h"
 
 namespace tessera {
 namespace {
@@ -14,9 +14,7 @@ using Ints = std::vector<std::int64_t>;
 class Rewrite {
  public:
   explicit Rewrite(RewriteContext& c) : c_(c), b_(c.build) {
-    const auto heads = c.attributes.find("num_heads");
-    check(heads != c.attributes.end(), "needs attribute 'num_heads'");
-    heads_ = std::get<std::int64_t>(heads->second);
+    heads_ = c.attr().integer("num_heads");
     check(heads_ > 0, "num_heads must be positive, got ", heads_);
     for (std::size_t i = 8; i < c.in.size(); ++i)
       check(c.in[i] == ValueId::none, Code::unsupported,
@@ -47,18 +45,15 @@ class Rewrite {
   ValueId unpack(ValueId packed, std::int64_t index) {
     const ValueId part =
         b_.node("Gather", {packed, b_.constant(Tensor::scalar<std::int64_t>(index))}, {{"axis", std::int64_t{3}}});
-    return b_.node("Reshape", {part, b_.ints({0, 0, -1})});
+    return join_heads(b_, part);
   }
   // [B x H x L x D] -> [B x L x H*D]
-  ValueId flatten(ValueId v) {
-    const ValueId moved = b_.node("Transpose", {v}, {{"perm", Ints{0, 2, 1, 3}}});
-    return b_.node("Reshape", {moved, b_.ints({0, 0, -1})});
-  }
+  ValueId flatten(ValueId v) { return join_heads(b_, b_.node("Transpose", {v}, {{"perm", Ints{0, 2, 1, 3}}})); }
 
   // A missing key says that the query packs all three, a missing value that the key packs both: their rank may not be
   // known yet.
   void operands() {
-    q_ = c_.in.at(mha::query);
+    q_ = c_.in[mha::query];
     if (!c_.has(mha::key)) {
       const ValueId packed = q_;
       q_ = unpack(packed, 0), k_ = unpack(packed, 1), v_ = unpack(packed, 2);
@@ -89,44 +84,15 @@ class Rewrite {
     q_ = b_.node("Add", {q_, parts[0]}), k_ = b_.node("Add", {k_, parts[1]}), v_ = b_.node("Add", {v_, parts[2]});
   }
 
-  // The number of keys, cache included, as a scalar.
-  ValueId keys() {
-    const auto dim = [&](ValueId v, std::int64_t axis) {
-      return b_.node("Gather", {b_.node("Shape", {v}), b_.constant(Tensor::scalar<std::int64_t>(axis))});
-    };
-    return c_.has(mha::past_key) ? b_.node("Add", {dim(c_.in[mha::past_key], 2), dim(k_, 1)}) : dim(k_, 1);
-  }
-
-  // key_padding_mask as bool [B x 1 x 1 x P+L] or [B x 1 x Lq x P+L]: true for keys.
-  ValueId padding() {
-    const ValueId given = c_.in[mha::key_padding_mask];
-    const int dims = rank(mha::key_padding_mask, 2);
-    if (dims == 1) {  // numbers of keys
-      const Shape *q = b_.shape(q_), *s = b_.shape(given);
-      check(!c_.has(mha::past_key), Code::unsupported, "key_padding_mask [B] beside a cache is not supported");
-      check(!q || (*s)[0] == (*q)[0], Code::unsupported, "key_padding_mask must be [B], [B x L] or [B x Lq x L], got ",
-            *s);
-      const auto number = [&](std::int64_t x) { return b_.constant(Tensor::scalar(x)); };
-      const ValueId places = b_.node("Cast", {b_.node("Range", {number(0), keys(), number(1)})}, to(DType::i32));
-      return b_.node("Less", {places, b_.node("Unsqueeze", {given, b_.ints({1, 2, 3})})});
-    }
-    const ValueId keep = b_.node("Cast", {given}, to(DType::boolean));
-    if (dims == 3) return b_.node("Unsqueeze", {keep, b_.ints({1})});
-    // Written out, so that a mask which turns out not to be [B x P+L] is an error.
-    const ValueId shape = b_.node("Concat", {b_.ints({0, 1, 1}), b_.node("Unsqueeze", {keys(), b_.ints({0})})},
-                                  {{"axis", std::int64_t{0}}});
-    return b_.node("Reshape", {keep, shape});
-  }
-  static Attributes to(DType t) { return {{"to", std::int64_t{static_cast<int>(t)}}}; }
-
   // Padding gets mask_filter_value, a finite number, added to its scores; attention_bias is added on top.
   ValueId mask() {
     const ValueId sum = c_.has(mha::attention_bias) ? c_.in[mha::attention_bias] : ValueId::none;
     if (!c_.has(mha::key_padding_mask)) return sum;
-    const auto filter = c_.attributes.find("mask_filter_value");
-    const double hidden =
-        filter == c_.attributes.end() ? -10000.0 : static_cast<double>(std::get<float>(filter->second));
-    const ValueId added = b_.node("Where", {padding(), b_.scalar_like(q_, 0), b_.scalar_like(q_, hidden)});
+    const bool cache = c_.has(mha::past_key);
+    ValueId keys = size_of(b_, k_, 1);
+    if (cache) keys = b_.node("Add", {size_of(b_, c_.in[mha::past_key], 2), keys});
+    const ValueId added = added_to_scores(
+        b_, {c_.in[mha::key_padding_mask], q_, keys, cache, double(c_.attr().real("mask_filter_value"))});
     return sum == ValueId::none ? added : b_.node("Add", {sum, added});
   }
 
@@ -156,7 +122,8 @@ extern constinit const OpDef op_multi_head_attention = define({
                {"cache_indirection", "i32", "not supported", Presence::optional}},
     .outputs = {{"output", "T", "[B x Lq x H*Dv]"},
                 {"present_key", "T", "[B x H x P+L x D]"},
-                {"present_value", "T", "[B x H x P+L x Dv]"}},
+                {"present_value", "T", "[B x H x P+L x Dv]"},
+                {"qk", "T", "not supported"}},
     .attributes = {{"num_heads", AttributeType::integer, required, "H"},
                    {"mask_filter_value", AttributeType::real, -10000.0f, "added to the scores of padding"},
                    {"scale", AttributeType::real, {}, "default 1 / sqrt(D)"},

@@ -135,6 +135,21 @@ TEST_F(MultiHeadAttention, of_keys_by_head) {
   EXPECT_TRUE(close(out.at("y"), run("Attention", {q, k, v}, plain)));
 }
 
+TEST_F(MultiHeadAttention, of_no_tokens) {
+  const Tensor none = numbers({B, 0, H * D});
+  in = {{"query", packed({none, none, none})}};
+  expect({none, none, none});
+  in = {{"query", q}, {"key", packed({none, none})}};
+  expect({q, none, none});
+  in = {{"query", none}, {"key", packed({k, k})}};
+  expect({none, k, k});
+  in = {{"query", q}, {"key", heads_first(none)}, {"value", heads_first(none)}};
+  EXPECT_TRUE(close(interpret(load_text(graph(in, attributes, false), domain), in).at("y"),
+                    Tensor::zeros(DType::f32, {B, Lq, H * D})));
+  in = {{"query", q}, {"key", none}, {"value", none}, {"key_padding_mask", i32({B, 0}, {})}};
+  expect({q, none, none});
+}
+
 TEST_F(MultiHeadAttention, adds_its_bias_in_three_parts) {
   const Tensor bias = numbers({2 * H * D + H * Dv});
   in["bias"] = bias;
@@ -201,7 +216,7 @@ TEST_F(MultiHeadAttention, says_what_it_cannot_do) {
   };
   EXPECT_THAT(refusal("past_sequence_length", i32({1}, {2})), HasSubstr("past_sequence_length"));
   EXPECT_THAT(refusal("key_padding_mask", i32({3 * B + 2}, {1, 1, 1, 1, 1, 1, 1, 1})),
-              HasSubstr("key_padding_mask must be [B], [B x L] or [B x Lq x L], got [8]"));
+              HasSubstr("a mask must be [B], [B x L] or [B x Lq x L], got [8]"));
   in["key"] = heads_first(k), in["value"] = heads_first(v);
   EXPECT_THAT(refusal("bias", numbers({2 * H * D + H * Dv})), HasSubstr("bias beside a key of [B x H x L x D]"));
 }
