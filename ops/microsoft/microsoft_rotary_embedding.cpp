@@ -57,8 +57,8 @@ class Rewrite {
     if (const Shape* known = b_.shape(x); known && known->rank() >= 3) {
       Ints row(static_cast<std::size_t>((*known)[known->rank() - 2]));
       std::iota(row.begin(), row.end(), 0);
-      const auto length = static_cast<std::int64_t>(row.size());
-      return b_.node("Expand", {b_.node("Add", {b_.ints(row), given}), b_.ints({(*known)[0], length})});
+      const Ints whole{(*known)[0], static_cast<std::int64_t>(row.size())};  // `known` ends with the next node
+      return b_.node("Expand", {b_.node("Add", {b_.ints(row), given}), b_.ints(whole)});
     }
     const ValueId sizes = b_.node("Shape", {x});
     const auto number = [&](std::int64_t n) { return b_.constant(Tensor::scalar(n)); };

@@ -30,7 +30,8 @@ class NodeBuilder {
   ValueId ints(std::span<const std::int64_t> x) { return constant(Tensor::vector<std::int64_t>(x)); }
 
   virtual DType dtype(ValueId v) const = 0;
-  virtual const Shape* shape(ValueId v) const = 0;   // null while not known
+  // Null while not known. Ends with the next node or constant.
+  virtual const Shape* shape(ValueId v) const = 0;
   virtual const Tensor* value(ValueId v) const = 0;  // null when not constant
 };
 
