@@ -9,8 +9,6 @@
 namespace tessera {
 namespace {
 
-bool always_on(const PassDef* pass) { return pass == &fold_constants_pass; }  // later stages need it
-
 constexpr std::size_t labels = 8;  // columns
 
 std::string line(std::string_view label, std::string_view text, const std::string& indent) {
@@ -36,7 +34,7 @@ std::string passes_text(Format format) {
   const std::string indent(md ? 4 : 2, ' ');
   std::string text;
   for (const PassDef* pass : all_passes()) {
-    text += concat(text.empty() ? "" : "\n", md ? "### " : "", pass->name, always_on(pass) ? " (always on)" : "",
+    text += concat(text.empty() ? "" : "\n", md ? "### " : "", pass->name, always_on(pass->name) ? " (always on)" : "",
                    md ? "\n\n" : "\n  ", pass->doc, "\n");
     text += md ? concat("\nSource: ", pass->source, "\n\n") : line("source", pass->source, indent);
     std::string_view inputs;
@@ -56,7 +54,7 @@ Json passes_json() {
     for (const PassExample& e : pass->examples)
       examples.push_back({{"inputs", e.inputs}, {"before", e.before}, {"after", e.after}});
     list.push_back({{"name", pass->name},
-                    {"always_on", always_on(pass)},
+                    {"always_on", always_on(pass->name)},
                     {"doc", pass->doc},
                     {"source", pass->source},
                     {"examples", examples}});

@@ -10,6 +10,9 @@ extern const PassDef drop_expand_pass, write_signs_pass, write_sigmoid_pass, fac
 extern const PassDef fuse_layer_normalization_pass, fuse_rms_normalization_pass, fuse_modulation_pass, fuse_gelu_pass,
     fuse_silu_pass, fuse_rotary_embedding_pass, fuse_bias_pass, fuse_elementwise_pass;
 
+// Whether what follows needs the results of the pass (or stage) of this name: it cannot be turned off.
+bool always_on(std::string_view name);
+
 // Names of values that must survive a pass because somebody will ask for them.
 using Keep = std::set<std::string, std::less<>>;
 

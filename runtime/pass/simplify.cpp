@@ -12,8 +12,7 @@ void check_disabled(const PassOptions& options) {
   std::vector<std::string> names;
   for (const auto* pass : all_passes()) names.emplace_back(pass->name);
   for (const auto& name : options.disabled) {
-    check(name != "bind_shapes" && name != fold_constants_pass.name, "pass '", name,
-          "' cannot be turned off: what follows needs its results");
+    check(!always_on(name), "pass '", name, "' cannot be turned off: what follows needs its results");
     check(std::find(names.begin(), names.end(), name) != names.end(), "there is no pass '", name, "'",
           did_you_mean(name, names));
   }
@@ -46,6 +45,8 @@ std::span<const PassDef* const> fuse_passes() {
                                           &fuse_elementwise_pass};
   return passes;
 }
+
+bool always_on(std::string_view name) { return name == "bind_shapes" || name == fold_constants_pass.name; }
 
 std::vector<const PassDef*> all_passes() {
   std::vector<const PassDef*> all;
