@@ -184,6 +184,7 @@ NamedTensors make_inputs(const InputFlags& flags, const Graph& graph, Missing mi
       absent.push_back(&graph.inputs[n]);
   }
   if (!absent.empty()) missing_error(graph, absent);
+  if (recipes.empty() && flags.shape.empty() && flags.set.empty()) return inputs;
 
   Graph bound = graph;  // --shape and --set are compared with the tensors given, also where nothing is made up
   bind_shapes(bound, binding_of(flags, graph, inputs), false);
