@@ -2,8 +2,13 @@
 //   dv_j += sum_i p_ij dy_i      dp_ij = dy_i . v_j      ds_ij = p_ij (dp_ij - delta_i),  delta_i = dy_i . y_i - dlse_i
 //   dq_i += g sum_j ds_ij k_j    dk_j += g sum_i ds_ij q_i,  g = scale (1 - tanh^2) with softcap, else scale
 // Queries are the outer loop: their packed panels and dq stay in cache while K, V, dk and dv pass by.
+//
+// Keys and queries of a kv head are cut into ranges. A task takes a range of keys and a range of queries; in round r,
+// keys c meet queries c + r, so that no two tasks of a round share either: all add to dq, dk and dv where they lie, in
+// the order of the rounds.
 #include "ops/attention/kernel.h"
 #include "ops/attention/query_tile.h"
+#include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
 
@@ -11,8 +16,8 @@ namespace tessera {
 namespace attention {
 namespace {
 
-constexpr std::int64_t kEnoughTasks = 16;
-constexpr std::int64_t kLeastChunk = 512;
+constexpr std::int64_t kEnoughTasks = 64;   // of a round
+constexpr std::int64_t kLargeRange = 1024;  // keys or queries: K, V, dk and dv of so many stay in L2
 
 template <class T>
 struct Backward {
@@ -22,18 +27,16 @@ struct Backward {
   static constexpr bool converts = !std::is_same_v<T, C>;
 
   Problem<T> problem;
-  AttentionView<const T> y, dy;
-  AttentionGradients<T> out;
-  const C *lse, *dlse;
+  AttentionView<const T> dy;
   C scale;
-  std::int64_t chunk, chunks;  // keys per chunk, chunks of keys
-  C* partial_dq = nullptr;     // [chunks - 1][batch][q_heads][q_len][qk_dim]: dq of the chunks after the first
+  AttentionView<C> dq, dk, dv;  // sums, zero at first
+  C* dbias;
+  const QueryState<C>* states;
+  std::int64_t keys, rows;  // of a range
 
-  // What one task keeps while it walks over the tiles of queries of its keys.
+  // What one task keeps while it walks over the tiles of its queries.
   struct Work {
-    std::int64_t batch, kv_head, part;
-    KeyRange keys;       // the chunk
-    Rows<C> dk, dv;      // of the chunk
+    std::int64_t batch, kv_head;
     C* dq_acc;           // per block [qk_dim][lanes]
     C *p, *ds;           // [kTileKeys][kTileQueries]
     C *extra, *tanh;     // [kTileKeys][lanes], [kTileKeys][kTileQueries]
@@ -41,46 +44,26 @@ struct Backward {
   };
   using Tile = QueryTile<T>;
 
-  void run(std::int64_t batch, std::int64_t kv_head, std::int64_t part) const;
-  void walk(Work& work) const;
+  std::int64_t key_ranges() const { return divide_up(problem.shape.kv_len, keys); }
+  std::int64_t row_ranges() const { return divide_up(problem.set_rows(), rows); }
+  std::int64_t rounds() const { return std::max(key_ranges(), row_ranges()); }
+
+  void run(std::int64_t batch, std::int64_t kv_head, std::int64_t key_range, std::int64_t row_range) const;
   void add_keys(const Work& work, const Tile& tile, std::int64_t key0, int key_count) const;
   bool differentiate(const Work& work, const Tile& tile, int b, std::int64_t key0, int key_count, Rows<const C> k,
                      Rows<const C> v) const;
   void add_dbias(const QueryBlock<T>& block, std::int64_t key0, int key_count, Rows<const C> ds) const;
-  void store_dq(const Work& work, const Tile& tile) const;
-  void add_partial_dq(std::int64_t row) const;
-  std::int64_t flat(std::int64_t batch, std::int64_t head, std::int64_t query) const {
-    return flat_row(problem.shape, batch, head, query);
-  }
+  void add_dq(const Work& work, const Tile& tile) const;
 };
 
-// One task: all queries of a kv head against one chunk of its keys. dk and dv are summed in contiguous memory: in
-// place, the rows of a [B,L,H,D] layout cost a page each (10 % of the time at dim 128).
+// One task: a range of the keys of a kv head against a range of the rows of its sets.
 template <class T>
-void Backward<T>::run(std::int64_t batch, std::int64_t kv_head, std::int64_t part) const {
+void Backward<T>::run(std::int64_t batch, std::int64_t kv_head, std::int64_t key_range, std::int64_t row_range) const {
   const auto& shape = problem.shape;
+  const std::int64_t end_key = std::min(shape.kv_len, (key_range + 1) * keys);
   Work work{};
   work.batch = batch;
   work.kv_head = kv_head;
-  work.part = part;
-  work.keys = {part * chunk, std::min(shape.kv_len, (part + 1) * chunk)};
-  const std::int64_t keys = work.keys.end - work.keys.begin;
-  const Scratch<C> sums(keys * (shape.qk_dim + shape.v_dim));
-  work.dk = {sums.data(), shape.qk_dim};
-  work.dv = {sums.data() + keys * shape.qk_dim, shape.v_dim};
-  std::fill_n(sums.data(), keys * (shape.qk_dim + shape.v_dim), C(0));
-  walk(work);
-  for (std::int64_t j = 0; j < keys; ++j) {
-    T* const dk = out.dk.row(batch, kv_head, work.keys.begin + j);
-    T* const dv = out.dv.row(batch, kv_head, work.keys.begin + j);
-    std::transform(work.dk.row(j), work.dk.row(j) + shape.qk_dim, dk, [](C x) { return static_cast<T>(x); });
-    std::transform(work.dv.row(j), work.dv.row(j) + shape.v_dim, dv, [](C x) { return static_cast<T>(x); });
-  }
-}
-
-template <class T>
-void Backward<T>::walk(Work& work) const {
-  const auto& shape = problem.shape;
   Tile tile;
   const std::int64_t q_pitch = tile.q_pitch = copy_pitch<C>(shape.qk_dim);
   const std::int64_t v_pitch = tile.v_pitch = copy_pitch<C>(shape.v_dim);
@@ -101,19 +84,20 @@ void Backward<T>::walk(Work& work) const {
   work.k_copy = take(copies * q_pitch);
   work.v_copy = take(copies * v_pitch);
 
-  const std::int64_t sets = problem.folded ? 1 : problem.shape.group();
-  for (std::int64_t set = work.kv_head * sets; set < (work.kv_head + 1) * sets; ++set) {
-    const KeyRange valid = valid_keys(problem, work.batch, set);
-    for (std::int64_t row = 0; row < problem.set_rows(); row += kTileQueries) {
-      tile.load(problem, y, dy, lse, dlse, work.batch, set, row);
-      if (tile.coarse) tile.redo_statistics(problem, set, work.p, work.extra, work.k_copy);
+  const std::int64_t sets = problem.folded ? 1 : shape.group();
+  const std::int64_t end_row = std::min(problem.set_rows(), (row_range + 1) * rows);
+  for (std::int64_t set = kv_head * sets; set < (kv_head + 1) * sets; ++set) {
+    const KeyRange valid = valid_keys(problem, batch, set);
+    for (std::int64_t row = row_range * rows; row < end_row; row += kTileQueries) {
+      const std::int64_t begin = std::max(valid.begin, key_range * keys);
+      tile.load(problem, dy, states, batch, set, row, end_row);
+      const std::int64_t end = std::min({valid.end, end_key, tile.any_limit});
+      if (begin >= end) continue;
       std::fill_n(work.dq_acc, kTileQueries * shape.qk_dim, C(0));
-      const std::int64_t begin = std::max(valid.begin, work.keys.begin);
-      const std::int64_t end = std::min({valid.end, work.keys.end, tile.any_limit});
       for (std::int64_t key = begin; key < end; key += kTileKeys) {
         add_keys(work, tile, key, static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key)));
       }
-      store_dq(work, tile);
+      add_dq(work, tile);
     }
   }
 }
@@ -137,11 +121,10 @@ void Backward<T>::add_keys(const Work& work, const Tile& tile, std::int64_t key0
       std::fill_n(work.ds + j * kTileQueries + b * lanes, lanes, C(0));
     }
   }
-  const std::int64_t row = key0 - work.keys.begin;
   tile_outer<C>({work.p, kTileQueries}, key_count, tile.count, {tile.dy_rows, tile.v_pitch}, shape.v_dim,
-                {work.dv.row(row), work.dv.stride});
+                {dv.row(work.batch, work.kv_head, key0), dv.row_stride});
   tile_outer<C>({work.ds, kTileQueries}, key_count, tile.count, {tile.q_rows, tile.q_pitch}, shape.qk_dim,
-                {work.dk.row(row), work.dk.stride});
+                {dk.row(work.batch, work.kv_head, key0), dk.row_stride});
 }
 
 // p and g ds of block b, its part of dq; false, and nothing written, if the block sees none of the keys.
@@ -158,11 +141,11 @@ bool Backward<T>::differentiate(const Work& work, const Tile& tile, int b, std::
   if (!score_tile(problem, block, key0, key_count, k, queries, p, work.extra, tanh)) return false;
   tile_scores<C>(v, key_count, {tile.dy_panel + first * shape.v_dim, lanes}, block.vectors, shape.v_dim, C(1), ds,
                  kScoresAhead * v.stride);
-  const bool plain = out.dbias == nullptr && tanh == nullptr;  // then scale can be applied in the same pass
+  const bool plain = dbias == nullptr && tanh == nullptr;  // then scale can be applied in the same pass
   const C gain = plain ? scale : C(1);
   score_gradients(p, ds, key_count, block.vectors, tile.shift + first, tile.norm + first, tile.delta + first,
                   problem.unit, gain);
-  if (out.dbias != nullptr) add_dbias(block, key0, key_count, {ds.data, ds.stride});
+  if (dbias != nullptr) add_dbias(block, key0, key_count, {ds.data, ds.stride});
   for (int j = 0; j < key_count && !plain; ++j) {
     for (int lane = 0; lane < block.vectors * vector; lane += vector) {
       const V t = tanh != nullptr ? simd::load(tanh + j * kTileQueries + lane) : V{};
@@ -180,45 +163,76 @@ template <class T>
 void Backward<T>::add_dbias(const QueryBlock<T>& block, std::int64_t key0, int key_count, Rows<const C> ds) const {
   const auto& strides = problem.mask.bias_strides;
   for (int i = 0; i < block.count; ++i) {
-    C* to = out.dbias + block.batch * strides[0] + block.heads[i] * strides[1] + block.queries[i] * strides[2];
+    C* to = dbias + block.batch * strides[0] + block.heads[i] * strides[1] + block.queries[i] * strides[2];
     for (int j = 0; j < key_count; ++j) to[(key0 + j) * strides[3]] += ds.row(j)[i];
   }
 }
 
 template <class T>
-void Backward<T>::store_dq(const Work& work, const Tile& tile) const {
-  const auto& shape = problem.shape;
+void Backward<T>::add_dq(const Work& work, const Tile& tile) const {
   C ones[lanes];
   std::fill_n(ones, lanes, C(1));
   for (int b = 0; b < tile.blocks; ++b) {
     const auto& block = tile.block[b];
-    const Rows<const C> acc{work.dq_acc + b * lanes * shape.qk_dim, lanes};
-    if (work.part == 0) {
-      T* rows[lanes];
-      for (int i = 0; i < block.count; ++i) rows[i] = out.dq.row(block.batch, block.heads[i], block.queries[i]);
-      unpack_panel<C>(acc, ones, block.count, shape.qk_dim, rows);
-    } else {
-      C* rows[lanes];
-      for (int i = 0; i < block.count; ++i) {
-        const std::int64_t row = flat(block.batch, block.heads[i], block.queries[i]);
-        rows[i] = partial_dq + (row + (work.part - 1) * flat(shape.batch, 0, 0)) * shape.qk_dim;
-      }
-      unpack_panel<C>(acc, ones, block.count, shape.qk_dim, rows);
-    }
+    C* to[lanes];
+    for (int i = 0; i < block.count; ++i) to[i] = dq.row(block.batch, block.heads[i], block.queries[i]);
+    unpack_panel<C>(Rows<const C>{work.dq_acc + b * lanes * problem.shape.qk_dim, lanes}, ones, block.count,
+                    problem.shape.qk_dim, to, [&](int i, std::int64_t c, auto x) {
+                      if constexpr (std::is_same_v<decltype(x), C>) {
+                        return to[i][c] + x;
+                      } else {
+                        return simd::load<C>(to[i] + c) + x;
+                      }
+                    });
   }
 }
 
-// dq of one query: the chunks' parts added in their order.
+// A gradient as it is summed: where it goes or, for 16-bit types and where asked to, apart: [batch, heads, length,
+// dim].
 template <class T>
-void Backward<T>::add_partial_dq(std::int64_t row) const {
-  const auto& shape = problem.shape;
-  const std::int64_t head = row / shape.q_len, copy = flat(shape.batch, 0, 0) * shape.qk_dim;
-  T* to = out.dq.row(head / shape.q_heads, head % shape.q_heads, row % shape.q_len);
-  for (std::int64_t c = 0; c < shape.qk_dim; ++c) {
-    C sum = static_cast<C>(to[c]);
-    for (std::int64_t part = 1; part < chunks; ++part) sum += partial_dq[(part - 1) * copy + row * shape.qk_dim + c];
-    to[c] = static_cast<T>(sum);
+class Sum {
+ public:
+  using C = Compute<T>;
+  Sum(AttentionView<T> out, std::int64_t batch, std::int64_t heads, std::int64_t length, std::int64_t dim, bool apart)
+      : out_(out),
+        heads_(heads),
+        length_(length),
+        dim_(dim),
+        rows_(batch * heads * length),
+        apart_(apart || !std::is_same_v<T, C>),
+        memory_(apart_ ? rows_ * dim : 0) {
+    for_each_row([&](std::int64_t b, std::int64_t h, std::int64_t i) { std::fill_n(view().row(b, h, i), dim_, C(0)); });
   }
+  AttentionView<C> view() const {
+    if constexpr (std::is_same_v<T, C>)
+      if (!apart_) return out_;
+    return {memory_.data(), heads_ * length_ * dim_, length_ * dim_, dim_};
+  }
+  void finish() const {
+    if (!apart_) return;
+    for_each_row([&](std::int64_t b, std::int64_t h, std::int64_t i) {
+      const C* const from = view().row(b, h, i);
+      std::transform(from, from + dim_, out_.row(b, h, i), [](C x) { return static_cast<T>(x); });
+    });
+  }
+
+ private:
+  template <class F>
+  void for_each_row(F f) const {
+    run_parallel(rows_, 256, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) f(row / length_ / heads_, row / length_ % heads_, row % length_);
+    });
+  }
+
+  AttentionView<T> out_;
+  std::int64_t heads_, length_, dim_, rows_;
+  bool apart_;
+  Scratch<C> memory_;
+};
+
+// n things in about `parts` ranges of whole tiles: the size of a range.
+std::int64_t range_of(std::int64_t n, std::int64_t parts, std::int64_t tile) {
+  return std::max<std::int64_t>(1, divide_up(divide_up(n, parts), tile)) * tile;
 }
 
 }  // namespace
@@ -229,44 +243,59 @@ void attention_backward(const AttentionShape& shape, AttentionView<const T> q, A
                         AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,
                         AttentionView<const T> y, const Compute<T>* lse, AttentionView<const T> dy,
                         const AttentionGradients<T>& gradients, const Compute<T>* dlse) {
+  using namespace attention;
   using C = Compute<T>;
-  // Tasks that would add to the same element of dbias run in different rounds, in a fixed order.
+  const attention::Problem<T> problem(shape, q, k, v, mask, scale, softcap);
+  const std::int64_t set_rows = problem.set_rows(), tiles = divide_up(set_rows, kBlockLanes<C>);
+  // Sums of dk and dv are visited once per tile of queries: rows a page apart, as in [B,L,H,D], would cost a tenth.
+  const auto of_keys = [&](AttentionView<T> out, std::int64_t dim) {
+    return Sum<T>(out, shape.batch, shape.kv_heads, shape.kv_len, dim, out.row_stride != dim);
+  };
+  const Sum<T> dq(gradients.dq, shape.batch, shape.q_heads, shape.q_len, shape.qk_dim, false);
+  const Sum<T> dk = of_keys(gradients.dk, shape.qk_dim), dv = of_keys(gradients.dv, shape.v_dim);
+  const Scratch<QueryState<C>> states(shape.batch * shape.q_heads * shape.q_len);
+  const QueryStates<T> of_queries(problem, y, dy, lse, dlse);
+  run_parallel(shape.batch * problem.row_sets() * tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t set = i / tiles % problem.row_sets(), row = i % tiles * kBlockLanes<C>;
+      const int count = static_cast<int>(std::min<std::int64_t>(kBlockLanes<C>, set_rows - row));
+      of_queries.write(set, query_block(problem, i / tiles / problem.row_sets(), set, row, count), states.data());
+    }
+  });
+
+  // Tasks that would add to the same element of dbias run one after the other.
   const bool bias_sums = gradients.dbias != nullptr;
   const std::int64_t batches = bias_sums && mask.bias_strides[0] == 0 ? 1 : shape.batch;
   const std::int64_t heads = bias_sums && mask.bias_strides[1] == 0 ? 1 : shape.kv_heads;
-  attention::Backward<T> task{attention::Problem<T>(shape, q, k, v, mask, scale, softcap),
-                              y,
-                              dy,
-                              gradients,
-                              lse,
-                              dlse,
-                              static_cast<C>(scale),
-                              0,
-                              1};
-  const std::int64_t wanted = batches * heads > 0 ? (attention::kEnoughTasks - 1) / (batches * heads) + 1 : 1;
-  task.chunks = std::max<std::int64_t>(1, std::min(wanted, shape.kv_len / attention::kLeastChunk));
-  if (bias_sums && mask.bias_strides[3] == 0) task.chunks = 1;
-  task.chunk = (shape.kv_len + task.chunks - 1) / task.chunks;
-  task.chunk =
-      std::max<std::int64_t>(1, (task.chunk + attention::kTileKeys - 1) / attention::kTileKeys) * attention::kTileKeys;
-  const std::int64_t chunks = task.chunks = std::max<std::int64_t>(1, (shape.kv_len + task.chunk - 1) / task.chunk);
-  const std::int64_t rows = shape.batch * shape.q_heads * shape.q_len;
-  const Scratch<C> partial((chunks - 1) * rows * shape.qk_dim);
-  task.partial_dq = partial.data();
-
+  const std::int64_t wanted = divide_up(kEnoughTasks, std::max<std::int64_t>(1, batches * heads));
+  std::int64_t parts = std::max(std::min(divide_up(shape.kv_len, kLargeRange), divide_up(set_rows, kLargeRange)),
+                                std::min({wanted, shape.kv_len / kTileKeys, set_rows / kTileQueries}));
+  if (parts == 0 || (bias_sums && mask.bias_strides[3] == 0)) parts = 1;
+  const Backward<T> task{problem,
+                         dy,
+                         static_cast<C>(scale),
+                         dq.view(),
+                         dk.view(),
+                         dv.view(),
+                         gradients.dbias,
+                         states.data(),
+                         range_of(shape.kv_len, parts, kTileKeys),
+                         range_of(set_rows, parts, kTileQueries)};
+  const std::int64_t ranges = task.key_ranges(), rounds = task.rounds();
   for (std::int64_t batch = 0; batch < shape.batch; batch += batches) {
     for (std::int64_t head = 0; head < shape.kv_heads; head += heads) {
-      run_parallel(batches * heads * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          task.run(batch + i / chunks / heads, head + i / chunks % heads, i % chunks);
-        }
-      });
+      for (std::int64_t round = 0; round < rounds; ++round) {
+        run_parallel(batches * heads * ranges, 1, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            const std::int64_t key_range = i % ranges, row_range = (key_range + round) % rounds;
+            if (row_range < task.row_ranges())
+              task.run(batch + i / ranges / heads, head + i / ranges % heads, key_range, row_range);
+          }
+        });
+      }
     }
   }
-  if (chunks == 1) return;
-  run_parallel(rows, 64, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) task.add_partial_dq(row);
-  });
+  dq.finish(), dk.finish(), dv.finish();
 }
 
 template void attention_backward(const AttentionShape&, AttentionView<const float>, AttentionView<const float>,

@@ -181,7 +181,7 @@ void Backward<T>::prepare(const Work<C>& work, const RowGroup& group) const {
     auto& state = work.states[group.first + i];
     state.shift = probability_shift(lse[at], std::numbers::ln2_v<C>);
     state.norm = C(1);
-    state.delta = dot(work.dy.row(group.first + i), y.row(group.batch, group.head, token), shape.v_dim) -
+    state.delta = dot<C>(work.dy.row(group.first + i), y.row(group.batch, group.head, token), shape.v_dim) -
                   (dlse != nullptr ? dlse[at] : C(0));
     coarse = coarse || coarse_lse(lse[at]);
   }

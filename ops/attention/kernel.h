@@ -95,12 +95,13 @@ struct AttentionGradients {
 // null. Five products per tile; no probabilities are kept from forward. lse = -inf marks a query without keys.
 // What forward never reads, backward never reads either, and its dk and dv are 0.
 //
-// Threads take (batch, kv head, chunk of keys). When there are fewer than 16 (batch, kv head), keys are split in chunks
-// of at least 512, whose parts of dq lie side by side until they are added in order: (chunks - 1) * dq, chunks <= 16.
-// A dbias that is summed over batch or heads is computed one batch entry or kv head after the other.
+// Threads take (batch, kv head, range of keys, range of queries), in rounds in which no two tasks share keys or
+// queries; a round has 64 tasks or more where sizes allow. A dbias that is summed over batch or heads is computed one
+// batch entry or kv head after the other.
 //
-// Memory per thread: 4 * (96 * (4 qk_dim + 3 v_dim + 256) + 48 * 128) bytes (0.5 MB at dim 128) and the f32 sums of a
-// chunk's dk and dv, 4 * keys * (qk_dim + v_dim).
+// Memory per thread: 4 * (96 * (4 qk_dim + 3 v_dim + 256) + 48 * 128) bytes (0.5 MB at dim 128). For the call: 12 bytes
+// per query; dk and dv once more where their rows do not lie one after another; f32 sums of dq, dk and dv for 16-bit
+// types.
 template <class T>
 void attention_backward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
                         AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,

@@ -3,6 +3,7 @@
 // probabilities and gradients (score_gradients.h).
 #include "ops/attention/online_softmax.h"
 #include "ops/attention/score_gradients.h"
+#include "runtime/op/scratch.h"
 
 namespace tessera::attention {
 
@@ -25,17 +26,15 @@ struct QueryTile {
   int count, blocks;
   QueryBlock<T> block[kTileBlocks<C>];
   std::int64_t any_limit;  // no key from here on is causally visible
-  bool coarse;             // some lse is beyond kCoarse
   C shift[kTileQueries], norm[kTileQueries], delta[kTileQueries];
 
-  // Takes up the tile that starts at first_row of a row set.
-  void load(const Problem<T>& problem, AttentionView<const T> y, AttentionView<const T> dy, const C* lse, const C* dlse,
-            std::int64_t batch, std::int64_t set, std::int64_t first_row) {
+  // Takes up rows [first_row, end_row) of a row set, or as many of them as a tile has; states: by flat_row.
+  void load(const Problem<T>& problem, AttentionView<const T> dy, const QueryState<C>* states, std::int64_t batch,
+            std::int64_t set, std::int64_t first_row, std::int64_t end_row) {
     const auto& shape = problem.shape;
-    count = static_cast<int>(std::min<std::int64_t>(kTileQueries, problem.set_rows() - first_row));
+    count = static_cast<int>(std::min<std::int64_t>(kTileQueries, end_row - first_row));
     blocks = (count + lanes - 1) / lanes;
     any_limit = 0;
-    coarse = false;
     for (int b = 0; b < blocks; ++b) {
       const int first = b * lanes;
       block[b] = query_block(problem, batch, set, first_row + first, std::min(lanes, count - first));
@@ -46,7 +45,7 @@ struct QueryTile {
         q_from[i] = q_rows + row * q_pitch;
         dy_from[i] = dy_rows + row * v_pitch;
         if (i < block[b].count) {
-          load_query(problem, y, dy, lse, dlse, block[b], i, row);
+          load_query(problem, dy, states, block[b], i, row);
         } else {
           delta[first + i] = norm[first + i] = shift[first + i] = C(0);
         }
@@ -56,46 +55,78 @@ struct QueryTile {
     }
   }
 
-  // shift and norm from the scores themselves; s and extra [kTileKeys][lanes], k_copy as for rows_as.
-  void redo_statistics(const Problem<T>& problem, std::int64_t set, C* s, C* extra, C* k_copy) {
+ private:
+  // Query `lane` of block `from`, which is query `row` of the tile.
+  void load_query(const Problem<T>& problem, AttentionView<const T> dy, const QueryState<C>* states,
+                  const QueryBlock<T>& from, int lane, int row) {
     const auto& shape = problem.shape;
-    const std::int64_t batch = block[0].batch, head = problem.kv_head(set);
-    const KeyRange valid = valid_keys(problem, batch, set);
-    for (int b = 0; b < blocks; ++b) {
-      OnlineSoftmax<C> state;
-      state.begin(nullptr, 0, block[b].vectors);
-      const std::int64_t end = std::min(valid.end, block[b].any_limit);
-      for (std::int64_t key = valid.begin; key < end; key += kTileKeys) {
-        const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key));
-        const auto k = rows_as<C>(problem.k.row(batch, head, key), problem.k.row_stride, keys, shape.qk_dim, k_copy);
-        const Rows<const C> queries{q_panel + b * lanes * shape.qk_dim, lanes};
-        if (!score_tile(problem, block[b], key, keys, k, queries, Rows<C>{s, lanes}, extra)) continue;
-        state.add(s, keys, problem.unit, {nullptr, 0}, 0);
-      }
-      for (int i = 0; i < block[b].count; ++i) {
-        if (state.weight[i] == C(0)) continue;
-        shift[b * lanes + i] = state.top[i];
-        norm[b * lanes + i] = C(1) / state.weight[i];
-      }
+    const std::int64_t head = from.heads[lane], query = from.queries[lane];
+    copy_padded(problem.q.row(from.batch, head, query), shape.qk_dim, q_pitch, q_rows + row * q_pitch);
+    copy_padded(dy.row(from.batch, head, query), shape.v_dim, v_pitch, dy_rows + row * v_pitch);
+    const auto& state = states[flat_row(shape, from.batch, head, query)];
+    shift[row] = state.shift, norm[row] = state.norm, delta[row] = state.delta;
+  }
+};
+
+// The states of a block of queries; y: forward's result. Where lse is too coarse, from the scores themselves.
+template <class T>
+class QueryStates {
+ public:
+  using C = Compute<T>;
+  QueryStates(const Problem<T>& problem, AttentionView<const T> y, AttentionView<const T> dy, const C* lse,
+              const C* dlse)
+      : problem_(problem), y_(y), dy_(dy), lse_(lse), dlse_(dlse) {}
+
+  void write(std::int64_t set, const QueryBlock<T>& block, QueryState<C>* states) const {
+    const auto& shape = problem_.shape;
+    bool coarse = false;
+    for (int i = 0; i < block.count; ++i) {
+      const std::int64_t head = block.heads[i], query = block.queries[i];
+      const std::int64_t at = flat_row(shape, block.batch, head, query);
+      const C change = dot<C>(dy_.row(block.batch, head, query), y_.row(block.batch, head, query), shape.v_dim);
+      states[at] = {probability_shift(lse_[at], problem_.natural), C(1),
+                    change - (dlse_ != nullptr ? dlse_[at] : C(0))};
+      coarse = coarse || coarse_lse(lse_[at]);
     }
+    if (coarse) redo_statistics(set, block, states);
   }
 
  private:
-  // Query `lane` of block `from`, which is query `row` of the tile.
-  void load_query(const Problem<T>& problem, AttentionView<const T> y, AttentionView<const T> dy, const C* lse,
-                  const C* dlse, const QueryBlock<T>& from, int lane, int row) {
-    const auto& shape = problem.shape;
-    const std::int64_t batch = from.batch, head = from.heads[lane], query = from.queries[lane];
-    const T *q_in = problem.q.row(batch, head, query), *dy_in = dy.row(batch, head, query),
-            *y_in = y.row(batch, head, query);
-    copy_padded(q_in, shape.qk_dim, q_pitch, q_rows + row * q_pitch);
-    copy_padded(dy_in, shape.v_dim, v_pitch, dy_rows + row * v_pitch);
-    const std::int64_t at = flat_row(shape, batch, head, query);
-    delta[row] = dot(dy_rows + row * v_pitch, y_in, shape.v_dim) - (dlse != nullptr ? dlse[at] : C(0));
-    norm[row] = C(1);
-    shift[row] = probability_shift(lse[at], problem.natural);
-    coarse = coarse || coarse_lse(lse[at]);
+  static constexpr int lanes = kBlockLanes<C>;
+
+  void redo_statistics(std::int64_t set, const QueryBlock<T>& block, QueryState<C>* states) const {
+    const auto& shape = problem_.shape;
+    const std::int64_t copies = std::is_same_v<T, C> ? 0 : kTileKeys * copy_pitch<C>(shape.qk_dim);
+    const Scratch<C> memory(lanes * (shape.qk_dim + 2 * kTileKeys) + copies);
+    C *const panel = memory.data(), *const s = panel + lanes * shape.qk_dim, *const extra = s + lanes * kTileKeys,
+             *const k_copy = extra + lanes * kTileKeys;
+    const T* rows[lanes];
+    for (int i = 0; i < block.vectors * simd::kLanes<C>; ++i) {
+      const int query = std::min(i, block.count - 1);
+      rows[i] = problem_.q.row(block.batch, block.heads[query], block.queries[query]);
+    }
+    pack_panel<C>(rows, 1, shape.qk_dim, block.vectors, Rows<C>{panel, lanes});
+    OnlineSoftmax<C> state;
+    state.begin(nullptr, 0, block.vectors);
+    const KeyRange valid = valid_keys(problem_, block.batch, set);
+    const std::int64_t end = std::min(valid.end, block.any_limit);
+    for (std::int64_t key = valid.begin; key < end; key += kTileKeys) {
+      const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key));
+      const auto k = rows_as<C>(problem_.k.row(block.batch, problem_.kv_head(set), key), problem_.k.row_stride, keys,
+                                shape.qk_dim, k_copy);
+      if (score_tile(problem_, block, key, keys, k, Rows<const C>{panel, lanes}, Rows<C>{s, lanes}, extra))
+        state.add(s, keys, problem_.unit, {nullptr, 0}, 0);
+    }
+    for (int i = 0; i < block.count; ++i) {
+      if (state.weight[i] == C(0)) continue;
+      auto& to = states[flat_row(shape, block.batch, block.heads[i], block.queries[i])];
+      to.shift = state.top[i], to.norm = C(1) / state.weight[i];
+    }
   }
+
+  const Problem<T>& problem_;
+  AttentionView<const T> y_, dy_;
+  const C *lse_, *dlse_;
 };
 
 }  // namespace tessera::attention

@@ -28,11 +28,11 @@ void copy_padded(const S* from, std::int64_t dim, std::int64_t pitch, C* to) {
   for (std::int64_t c = 0; c < pitch; ++c) to[c] = c < dim ? static_cast<C>(from[c]) : C(0);
 }
 
-template <class C, class S>
-C dot(const C* a, const S* b, std::int64_t dim) {
+template <class C, class A, class B>
+C dot(const A* a, const B* b, std::int64_t dim) {
   constexpr int lanes = simd::kLanes<C>;
   C partial[lanes]{};
-  for (std::int64_t c = 0; c < dim; ++c) partial[c % lanes] += a[c] * static_cast<C>(b[c]);
+  for (std::int64_t c = 0; c < dim; ++c) partial[c % lanes] += static_cast<C>(a[c]) * static_cast<C>(b[c]);
   C sum = 0;
   for (const C x : partial) sum += x;
   return sum;

@@ -108,9 +108,18 @@ TEST(AttentionBackward, softcap) {
   }
 }
 
-TEST(AttentionBackward, keys_in_chunks) {
-  expect_reference({.shape = {1, 2, 1, 30, 2100, 8, 8}, .rows_first = true, .causal = true, .offset = 1600});
-  expect_reference({.shape = {1, 2, 2, 20, 1100, 8, 8}, .bias = Over::queries_keys});
+// Sizes that are cut into ranges of keys and of queries: as many of both, and more of one.
+TEST(AttentionBackward, ranges_of_keys_and_queries) {
+  for (const auto& [queries, keys] : {std::pair{300, 700}, {700, 300}, {500, 500}}) {
+    for (const bool rows_first : {false, true})
+      expect_reference({.shape = {1, 4, 2, queries, keys, 8, 12}, .rows_first = rows_first});
+    expect_reference({.shape = {2, 2, 1, queries, keys, 8, 8}, .causal = true, .offset = keys - queries});
+    expect_reference({.shape = {2, 2, 2, queries, keys, 8, 8}, .lengths = true});
+    for (const Over over : {Over::queries_keys, Over::batch_keys, Over::batch_heads_queries})
+      expect_reference({.shape = {1, 2, 1, queries, keys, 8, 8}, .bias = over});
+    expect_reference({.shape = {1, 2, 2, queries, keys, 64, 8}, .amplitude = 16});
+  }
+  expect_reference({.shape = {1, 8, 1, 40, 700, 8, 8}, .causal = true, .offset = 660});  // query heads in one set
 }
 
 TEST(AttentionBackward, very_negative_biases) {
@@ -186,7 +195,7 @@ void expect_same_bits(const AttentionData& data) {
 TEST(AttentionBackward, threads_change_no_bit) {
   for (const AttentionCase& c :
        {AttentionCase{.shape = {2, 4, 2, 110, 140, 24, 24}, .bias = Over::queries_keys, .causal = true, .offset = 20},
-        AttentionCase{.shape = {1, 2, 1, 30, 1300, 16, 16}}}) {
+        AttentionCase{.shape = {1, 2, 1, 500, 700, 16, 16}, .rows_first = true}}) {
     const AttentionData data(c, true);
     expect_same_bits<float>(data);
     expect_same_bits<double>(data);
