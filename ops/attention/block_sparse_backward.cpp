@@ -5,7 +5,8 @@
 // the keys of their list, from ds and K. No two tasks write the same element, so no sum depends on threads.
 //
 // ds takes memory in proportion to the pairs in the lists, and bounds how many queries are worked on at a time: those
-// of some heads, or a part of those of one head; then the sums of dk and dv are kept from part to part.
+// of some heads, or a part of those of one head; then the sums of dk and dv are kept from part to part. How many whole
+// heads go together changes no result.
 #include <numeric>
 
 #include "ops/attention/block_sparse.h"
@@ -13,13 +14,18 @@
 #include "ops/attention/block_sparse_segment.h"
 #include "ops/attention/online_softmax.h"
 #include "ops/attention/score_gradients.h"
+#include "runtime/base/parts.h"
+#include "runtime/op/loop_threads.h"
 #include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace attention {
 namespace {
 
-constexpr std::int64_t kSegmentBytes = std::int64_t{48} << 20;  // of q, dy, ds and K, if one tile of queries fits
+// Of q, dy, ds and K, if one tile of queries fits: they are read again while the cache has most of them. Threads that
+// are more than share one cache take as many times more heads at a time, or they would wait for the longest task.
+constexpr std::int64_t kSegmentBytes = std::int64_t{48} << 20;
+constexpr int kThreadsOfCache = 8;
 
 // What the tasks of a segment share.
 template <class C>
@@ -88,7 +94,8 @@ void Backward<T>::run() {
     sums_at.push_back(sums_at.back() + LaneBlocks<C>(group.count).lanes() * (shape.qk_dim + shape.v_dim));
   const auto sizes = sizes_of_lists();
   const std::int64_t pitch = copy_pitch<C>(shape.qk_dim), of_pair = shape.kv_len * pitch;
-  const auto all = segments(pairs(), sizes, of_pair, kSegmentBytes / static_cast<std::int64_t>(sizeof(C)));
+  const auto all = segments(pairs(), sizes, of_pair, kSegmentBytes / static_cast<std::int64_t>(sizeof(C)),
+                            divide_up(loop_threads(), kThreadsOfCache));
   std::int64_t size = 0, together = 0;
   bool in_parts = false;
   for (const auto& s : all) {

@@ -28,13 +28,14 @@ std::vector<std::int64_t> cut_evenly(std::span<const std::int64_t> sizes, std::i
 }  // namespace
 
 std::vector<Segment> segments(std::int64_t pairs, std::span<const std::int64_t> sizes, std::int64_t of_pair,
-                              std::int64_t limit) {
+                              std::int64_t limit, std::int64_t times) {
   const std::int64_t rows = std::ssize(sizes) / pairs;  // of a pair
   const auto size = [&](std::int64_t pair) { return total(sizes.subspan(pair * rows, rows)) + of_pair; };
   std::vector<Segment> all;
   for (std::int64_t begin = 0, end; begin < pairs; begin = end) {
     std::int64_t sum = size(begin);
-    for (end = begin + 1; end < pairs && sum + size(end) <= limit; ++end) sum += size(end);
+    const std::int64_t most = sum <= limit ? times * limit : sum;
+    for (end = begin + 1; end < pairs && size(end) <= limit && sum + size(end) <= most; ++end) sum += size(end);
     const std::int64_t parts = end - begin > 1 ? 1 : std::max<std::int64_t>(1, divide_up(sum - of_pair, limit));
     const auto bounds = cut_evenly(sizes.subspan(begin * rows, (end - begin) * rows), parts);
     for (std::int64_t i = 0; i < parts; ++i)

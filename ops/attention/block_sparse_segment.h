@@ -28,9 +28,10 @@ struct Segment {
   bool opens, closes;                 // it is the first, the last part of its pairs
 };
 
-// Segments of up to about `limit` elements; row r of the lists takes sizes[r], a pair takes of_pair besides.
+// Pairs larger than `limit` elements in parts of about `limit`, each a segment; smaller ones whole, as many to a
+// segment as `times` that limit holds. Row r of the lists takes sizes[r], a pair takes of_pair besides.
 std::vector<Segment> segments(std::int64_t pairs, std::span<const std::int64_t> sizes, std::int64_t of_pair,
-                              std::int64_t limit);
+                              std::int64_t limit, std::int64_t times);
 
 // The lists of a segment of `rows_of_pair` rows a pair. Tiles without rows in `rows` are left out.
 TurnedLists turned_lists(const Segment& segment, std::int64_t rows_of_pair, const BlockLists& lists,

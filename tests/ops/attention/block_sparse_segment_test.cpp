@@ -15,17 +15,24 @@ std::vector<std::vector<std::int64_t>> bounds(const std::vector<Segment>& segmen
 }
 
 TEST(Segments, hold_whole_pairs_that_fit) {
-  EXPECT_THAT(bounds(segments(3, std::vector<std::int64_t>{2, 2, 3, 1, 1, 1}, 1, 10)),
+  EXPECT_THAT(bounds(segments(3, std::vector<std::int64_t>{2, 2, 3, 1, 1, 1}, 1, 10, 1)),
               ElementsAre(ElementsAre(0, 2, 0, 4, 1, 1), ElementsAre(2, 3, 4, 6, 1, 1)));
 }
 
 TEST(Segments, cut_a_pair_that_does_not_fit) {
-  EXPECT_THAT(bounds(segments(2, std::vector<std::int64_t>{1, 1, 1, 4, 4, 4}, 100, 6)),
+  EXPECT_THAT(bounds(segments(2, std::vector<std::int64_t>{1, 1, 1, 4, 4, 4}, 100, 6, 1)),
               ElementsAre(ElementsAre(0, 1, 0, 3, 1, 1), ElementsAre(1, 2, 3, 5, 1, 0), ElementsAre(1, 2, 5, 6, 0, 1)));
 }
 
+// Four times the memory: more pairs go together, but those that one part would not hold are cut as before.
+TEST(Segments, hold_more_whole_pairs_for_many_threads) {
+  EXPECT_THAT(bounds(segments(5, std::vector<std::int64_t>{2, 2, 2, 2, 6, 6, 2, 2, 2, 2}, 1, 6, 4)),
+              ElementsAre(ElementsAre(0, 2, 0, 4, 1, 1), ElementsAre(2, 3, 4, 5, 1, 0), ElementsAre(2, 3, 5, 6, 0, 1),
+                          ElementsAre(3, 5, 6, 10, 1, 1)));
+}
+
 TEST(Segments, of_pairs_without_queries) {
-  EXPECT_THAT(bounds(segments(1, {}, 8, 4)), ElementsAre(ElementsAre(0, 1, 0, 0, 1, 1)));
+  EXPECT_THAT(bounds(segments(1, {}, 8, 4, 1)), ElementsAre(ElementsAre(0, 1, 0, 0, 1, 1)));
 }
 
 // Pair 1 of two, two query tiles each; its first tile has no rows that are computed.
