@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <vector>
 
 #include "runtime/base/error.h"
@@ -12,42 +13,78 @@ namespace {
 
 constexpr std::size_t least = 4096;
 
-// Blocks that the thread owns and nobody uses. At most `kept_bytes` stay; the rest goes back to the system.
-struct Pool {
-  static constexpr std::size_t kept_bytes = std::size_t{64} << 20;
-  std::vector<Pages> free;
-  std::size_t held = 0;
-  ~Pool() {
-    for (const auto& b : free) std::free(b.data);
+// Blocks that nobody uses. The last ones given back stay, of `most` bytes together; older ones go to the system.
+class Pool {
+ public:
+  explicit Pool(std::size_t most) : most_(most) {}
+  ~Pool() { drop_down_to(0); }
+
+  // A block that is not much larger than what is asked for; null data: there is none.
+  Pages take(std::size_t bytes) {
+    for (std::size_t i = free_.size(); i-- > 0;) {
+      const Pages block = free_[i];
+      if (block.bytes < bytes || block.bytes > 2 * std::max(bytes, least)) continue;
+      free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
+      held_ -= block.bytes;
+      return block;
+    }
+    return {nullptr, 0};
   }
+  void give(Pages block) {
+    free_.push_back(block);
+    held_ += block.bytes;
+    drop_down_to(most_);
+  }
+
+ private:
+  void drop_down_to(std::size_t bytes) {
+    std::size_t dropped = 0;
+    for (; held_ > bytes; ++dropped) {
+      held_ -= free_[dropped].bytes;
+      std::free(free_[dropped].data);
+    }
+    free_.erase(free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(dropped));
+  }
+
+  std::size_t most_, held_ = 0;
+  std::vector<Pages> free_;  // the oldest first
 };
-thread_local Pool pool;
+
+thread_local Pool own(std::size_t{16} << 20);
+
+// Blocks of huge pages belong to all threads: few kernels need them, whatever thread they are on, and what each thread
+// kept for itself would add up.
+constexpr std::size_t large = std::size_t{2} << 20;
+struct Shared {
+  std::mutex mutex;
+  Pool pool{std::size_t{512} << 20};
+};
+Shared& shared() {
+  static auto* const all = new Shared;  // never destroyed: threads may outlive what is
+  return *all;
+}
 
 }  // namespace
 
 ScratchBlock::ScratchBlock(std::size_t bytes) {
-  for (std::size_t i = pool.free.size(); i-- > 0;) {
-    const auto block = pool.free[i];
-    if (block.bytes < bytes || block.bytes > 2 * std::max(bytes, least)) continue;
-    pool.free.erase(pool.free.begin() + static_cast<std::ptrdiff_t>(i));
-    pool.held -= block.bytes;
-    data_ = block.data;
-    bytes_ = block.bytes;
-    return;
-  }
-  const Pages pages = allocate_pages(bytes, least);
-  check(pages.data != nullptr, Code::run_time, "out of memory: ", bytes, " bytes of working memory");
-  data_ = pages.data;
-  bytes_ = pages.bytes;
+  const auto pages = [&] {
+    if (bytes < large) return own.take(bytes);
+    const std::scoped_lock lock(shared().mutex);
+    return shared().pool.take(bytes);
+  }();
+  const Pages block = pages.data != nullptr ? pages : allocate_pages(bytes, least);
+  check(block.data != nullptr, Code::run_time, "out of memory: ", bytes, " bytes of working memory");
+  data_ = block.data;
+  bytes_ = block.bytes;
 }
 
 ScratchBlock::~ScratchBlock() {
-  if (pool.held + bytes_ > Pool::kept_bytes) {
-    std::free(data_);
-    return;
+  if (bytes_ < large) {
+    own.give({data_, bytes_});
+  } else {
+    const std::scoped_lock lock(shared().mutex);
+    shared().pool.give({data_, bytes_});
   }
-  pool.free.push_back({data_, bytes_});
-  pool.held += bytes_;
 }
 
 }  // namespace tessera

@@ -1,5 +1,6 @@
 #pragma once
-// Working memory of a kernel, kept per thread between calls: page faults cost more than kernels.
+// Working memory of a kernel, kept between calls: page faults cost more than kernels. Up to 16 MB stay with each
+// thread, and up to 512 MB of blocks of 2 MB and more with the process.
 #include <cstddef>
 #include <cstdint>
 #include <span>
