@@ -17,7 +17,7 @@ namespace attention {
 namespace {
 
 constexpr std::int64_t kEnoughTasks = 64;   // of a round
-constexpr std::int64_t kLargeRange = 1024;  // keys or queries: K, V, dk and dv of so many stay in L2
+constexpr std::int64_t kLargeRange = 1024;  // keys or queries: half as many cost 3 % more loads and sums
 
 template <class T>
 struct Backward {
