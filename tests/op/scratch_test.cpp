@@ -35,10 +35,5 @@ TEST(Scratch, keeps_what_was_used_last_and_drops_what_was_used_before) {
   EXPECT_EQ(mark_of(kLarge), 0);
 }
 
-TEST(Scratch, too_large_is_an_error) {
-  EXPECT_ANY_THROW(Scratch<char>(std::int64_t{1} << 60));
-  EXPECT_NO_THROW(Scratch<char>(0));
-}
-
 }  // namespace
 }  // namespace tessera
