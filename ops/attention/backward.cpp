@@ -90,9 +90,10 @@ void Backward<T>::run(std::int64_t batch, std::int64_t kv_head, std::int64_t key
     const KeyRange valid = valid_keys(problem, batch, set);
     for (std::int64_t row = row_range * rows; row < end_row; row += kTileQueries) {
       const std::int64_t begin = std::max(valid.begin, key_range * keys);
-      tile.load(problem, dy, states, batch, set, row, end_row);
+      tile.begin(problem, batch, set, row, end_row);
       const std::int64_t end = std::min({valid.end, end_key, tile.any_limit});
       if (begin >= end) continue;
+      tile.load(problem, dy, states);
       std::fill_n(work.dq_acc, kTileQueries * shape.qk_dim, C(0));
       for (std::int64_t key = begin; key < end; key += kTileKeys) {
         add_keys(work, tile, key, static_cast<int>(std::min<std::int64_t>(kTileKeys, end - key)));
@@ -245,7 +246,7 @@ void attention_backward(const AttentionShape& shape, AttentionView<const T> q, A
                         const AttentionGradients<T>& gradients, const Compute<T>* dlse) {
   using namespace attention;
   using C = Compute<T>;
-  const attention::Problem<T> problem(shape, q, k, v, mask, scale, softcap);
+  const Problem<T> problem(shape, q, k, v, mask, scale, softcap);
   const std::int64_t set_rows = problem.set_rows(), tiles = divide_up(set_rows, kBlockLanes<C>);
   // Sums of dk and dv are visited once per tile of queries: rows a page apart, as in [B,L,H,D], would cost a tenth.
   const auto of_keys = [&](AttentionView<T> out, std::int64_t dim) {

@@ -28,17 +28,23 @@ struct QueryTile {
   std::int64_t any_limit;  // no key from here on is causally visible
   C shift[kTileQueries], norm[kTileQueries], delta[kTileQueries];
 
-  // Takes up rows [first_row, end_row) of a row set, or as many of them as a tile has; states: by flat_row.
-  void load(const Problem<T>& problem, AttentionView<const T> dy, const QueryState<C>* states, std::int64_t batch,
-            std::int64_t set, std::int64_t first_row, std::int64_t end_row) {
-    const auto& shape = problem.shape;
+  // Takes up rows [first_row, end_row) of a row set, or as many of them as a tile has.
+  void begin(const Problem<T>& problem, std::int64_t batch, std::int64_t set, std::int64_t first_row,
+             std::int64_t end_row) {
     count = static_cast<int>(std::min<std::int64_t>(kTileQueries, end_row - first_row));
     blocks = (count + lanes - 1) / lanes;
     any_limit = 0;
     for (int b = 0; b < blocks; ++b) {
-      const int first = b * lanes;
-      block[b] = query_block(problem, batch, set, first_row + first, std::min(lanes, count - first));
+      block[b] = query_block(problem, batch, set, first_row + b * lanes, std::min(lanes, count - b * lanes));
       any_limit = std::max(any_limit, block[b].any_limit);
+    }
+  }
+
+  // Their rows, panels and states; states: by flat_row.
+  void load(const Problem<T>& problem, AttentionView<const T> dy, const QueryState<C>* states) {
+    const auto& shape = problem.shape;
+    for (int b = 0; b < blocks; ++b) {
+      const int first = b * lanes;
       const C *q_from[lanes], *dy_from[lanes];
       for (int i = 0; i < block[b].vectors * vector; ++i) {
         const int row = first + std::min(i, block[b].count - 1);
