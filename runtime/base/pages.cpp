@@ -7,7 +7,6 @@
 namespace tessera {
 
 Pages allocate_pages(std::size_t bytes, std::size_t alignment) {
-  constexpr std::size_t huge_page = std::size_t{2} << 20;
   if (bytes >= huge_page) alignment = huge_page;
   const std::size_t whole = (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
   void* data = whole >= bytes ? std::aligned_alloc(alignment, whole) : nullptr;

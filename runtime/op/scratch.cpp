@@ -53,8 +53,8 @@ class Pool {
 thread_local Pool own(std::size_t{16} << 20);
 
 // Blocks of huge pages belong to all threads: few kernels need them, whatever thread they are on, and what each thread
-// kept for itself would add up.
-constexpr std::size_t large = std::size_t{2} << 20;
+// kept for itself would add up. What is asked for and what comes of it, in whole multiples of `least`, are large alike.
+bool is_large(std::size_t bytes) { return bytes > huge_page - least; }
 struct Shared {
   std::mutex mutex;
   Pool pool{std::size_t{512} << 20};
@@ -68,7 +68,7 @@ Shared& shared() {
 
 ScratchBlock::ScratchBlock(std::size_t bytes) {
   const auto pages = [&] {
-    if (bytes < large) return own.take(bytes);
+    if (!is_large(bytes)) return own.take(bytes);
     const std::scoped_lock lock(shared().mutex);
     return shared().pool.take(bytes);
   }();
@@ -79,7 +79,7 @@ ScratchBlock::ScratchBlock(std::size_t bytes) {
 }
 
 ScratchBlock::~ScratchBlock() {
-  if (bytes_ < large) {
+  if (!is_large(bytes_)) {
     own.give({data_, bytes_});
   } else {
     const std::scoped_lock lock(shared().mutex);
