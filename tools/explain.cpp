@@ -35,8 +35,12 @@ void write_text(const std::string& path, const std::string& text) {
 int explain(const ExplainFlags& f) {
   check(f.mask.site.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
   check(f.out.empty() || f.out.ends_with(".png"), "-o: '", f.out, "' must end in .png");
-  for (const auto& path : {f.lock, f.out})
-    if (!path.empty()) check_can_write(path);
+  WrittenFiles files;
+  for (const auto& [path, flag] : {std::pair(f.lock, "--lock"), std::pair(f.out, "--out")}) {
+    if (path.empty()) continue;
+    check_can_write(path);
+    files.claim(path, flag);
+  }
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   const Graph loaded = load(f.model, registry);
@@ -54,7 +58,6 @@ int explain(const ExplainFlags& f) {
   } catch (Error& e) {
     throw in_model(e, f.model);
   }
-  WrittenFiles files;
   if (mask) files.add(f.out, [&] { draw_mask(*mask).write_png(f.out); });
   if (!f.lock.empty())
     files.add(f.lock, [&] { write_text(f.lock, text_of(locked_policy(*policy, loaded, f.lock), 2) + "\n"); });

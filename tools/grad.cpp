@@ -53,11 +53,11 @@ int grad(const GradFlags& f) {
   if (policy) warn_of_fallbacks(*policy, trail);
   give_seed(f, gradients, inputs);
   Session session(std::move(gradients.graph), options);
-  f.outputs.check_against(session.outputs());
+  WrittenFiles files;
+  f.outputs.check_against(session.outputs(), files);
   RunOptions run;
   run.deadline = f.session.deadline_from_now();
   const NamedTensors outputs = session.run(inputs, run);
-  WrittenFiles files;
   f.outputs.write(outputs, files);
   if (f.report.format() == Format::json) {
     print(text_of({{"schema", 1},

@@ -6,6 +6,7 @@
 #include "runtime/load/load.h"
 #include "runtime/load/save.h"
 #include "runtime/pass/passes.h"
+#include "runtime/pass/sites.h"
 #include "runtime/plan/cost.h"
 #include "runtime/session/open_policy.h"
 #include "runtime/session/record_methods.h"
@@ -239,17 +240,25 @@ std::string report_json(const InspectFlags& f, const Inspection& x) {
   return text_of(report, 2) + "\n";
 }
 
-// Graphviz: nodes as boxes, inputs and outputs as ellipses; constants are left out.
-std::string report_dot(const Inspection& x) {
+// Graphviz: nodes as boxes, inputs and outputs as ellipses; constants are left out. With --sites, attention sites are
+// filled and bear their names.
+std::string report_dot(const InspectFlags& f, const Inspection& x) {
   const Graph& g = x.graph;
   const auto quoted = [](const std::string& s) { return text_of(Json(s)); };
   std::string text = "digraph model {\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (const auto& i : g.inputs)
     text += concat("  v", index(i.value),
                    " [shape=ellipse, label=", quoted(concat(g.at(i.value).name, " ", input_shape(g, i))), "];\n");
-  for (std::size_t n = 0; n < g.nodes.size(); ++n)
-    text +=
-        concat("  n", n, " [label=", quoted(qualified(*g.nodes[n].op)), ", tooltip=", quoted(g.nodes[n].name), "];\n");
+  std::map<std::size_t, std::string> sites;
+  if (f.sites)
+    for (const auto& s : attention_sites(g)) sites.emplace(index(s.node), s.name);
+  for (std::size_t n = 0; n < g.nodes.size(); ++n) {
+    const auto site = sites.find(n);
+    const std::string op = qualified(*g.nodes[n].op);
+    text += concat("  n", n, " [label=", quoted(site == sites.end() ? op : site->second + "\n" + op),
+                   ", tooltip=", quoted(g.nodes[n].name), site == sites.end() ? "" : ", style=filled, fillcolor=gold",
+                   "];\n");
+  }
   const auto edge_from = [&](ValueId v) {
     const Value& value = g.at(v);
     return value.producer == NodeId::none ? concat("v", index(v)) : concat("n", index(value.producer));
@@ -329,7 +338,7 @@ int inspect(const InspectFlags& f) {
     if (!f.why.empty()) return list_near_misses(f, format);
     const Inspection x = examine(f, stage);
     if (!f.save_model.empty()) save_graph(x, f.save_model);
-    print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(x) : report_text(f, x));
+    print(format == Format::json ? report_json(f, x) : format == Format::dot ? report_dot(f, x) : report_text(f, x));
   } catch (Error& e) {
     throw in_model(e, f.model);
   }

@@ -18,6 +18,14 @@ const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string
   throw Error(Code::bad_input, concat(flag, ": the model has no ", what, " '", name, "'", nearest_or_all(name, names)));
 }
 
+void WrittenFiles::claim(const std::string& path, const std::string& flag) {
+  std::error_code none;
+  const auto status = std::filesystem::status(path, none);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return;  // a device takes them all
+  const bool first = claimed_.insert(std::filesystem::weakly_canonical(path, none)).second;
+  check(first, flag, ": another flag writes to '", path, "' too; give each a file of its own");
+}
+
 void WrittenFiles::add(const std::string& path, const std::function<void()>& write) {
   try {
     write();
@@ -33,14 +41,17 @@ void OutputFlags::add_to(Command& app) {
   app.option("--save FILE.npz", save, "Write all outputs");
 }
 
-void OutputFlags::check_against(const std::vector<PortInfo>& outputs) const {
-  for (const auto& [name, path] : assignments(output, "--output"))
+void OutputFlags::check_against(const std::vector<PortInfo>& outputs, WrittenFiles& files) const {
+  for (const auto& [name, path] : assignments(output, "--output")) {
     check_writable(path, {port_named(outputs, name, "--output").dtype});
+    files.claim(path, "--output " + name);
+  }
   if (save.empty()) return;
   check(save.ends_with(".npz"), "--save: '", save, "' must end in .npz");
   std::vector<DType> dtypes;
   for (const auto& o : outputs) dtypes.push_back(o.dtype);
   check_writable(save, dtypes);
+  files.claim(save, "--save");
 }
 
 void OutputFlags::write(const NamedTensors& values, WrittenFiles& files) const {

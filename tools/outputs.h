@@ -1,6 +1,8 @@
 #pragma once
 // Where the outputs of a run go: --output NAME=FILE, --save FILE.npz. One thread.
+#include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,11 +13,14 @@ namespace tessera {
 // Files written once the work is done. One that fails is reported, and the others are written all the same.
 class WrittenFiles {
  public:
+  // Before the work: `flag` is going to write this file. Error(bad_input) when another one is, which would be lost.
+  void claim(const std::string& path, const std::string& flag);
   void add(const std::string& path, const std::function<void()>& write);
   const std::vector<std::string>& paths() const { return paths_; }  // without those that failed
   int exit_code() const { return exit_code_; }                      // of the first that failed; 0: none did
 
  private:
+  std::set<std::filesystem::path> claimed_;
   std::vector<std::string> paths_;
   int exit_code_ = 0;
 };
@@ -24,8 +29,8 @@ struct OutputFlags {
   std::vector<std::string> output;
   std::string save;
   void add_to(Command& app);
-  // Refuses before the run what could not be written after it.
-  void check_against(const std::vector<PortInfo>& outputs) const;
+  // Refuses before the run what could not be written after it, and claims the files.
+  void check_against(const std::vector<PortInfo>& outputs, WrittenFiles& files) const;
   void write(const NamedTensors& values, WrittenFiles& files) const;
 };
 

@@ -54,12 +54,17 @@ Loop loop_of(const RunFlags& f) {
 // Everything that watches the run, as the flags ask.
 class Watch {
  public:
-  explicit Watch(const RunFlags& f) : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
-    if (traced_) check_can_write(trace_path_);
-    if (traced_) observers_.add(trace_);
+  Watch(const RunFlags& f, WrittenFiles& files)
+      : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
+    if (traced_) {
+      check_can_write(trace_path_);
+      files.claim(trace_path_, "--trace");
+      observers_.add(trace_);
+    }
     if (traced_ || f.profile) observers_.add(statistics);
     for (const auto& [name, path] : assignments(f.dump_node, "--dump-node")) {
       check_writable(path, {});
+      files.claim(path, "--dump-node " + name);
       observers_.add(*dumps_.emplace_back(std::make_unique<Dump>(name, path)));
     }
   }
@@ -86,9 +91,12 @@ class Watch {
 // Outputs of every step, for --collect OUT=FILE: stacked on a new first axis.
 class Collection {
  public:
-  Collection(const std::vector<std::string>& flags, const std::vector<PortInfo>& outputs)
+  Collection(const std::vector<std::string>& flags, const std::vector<PortInfo>& outputs, WrittenFiles& files)
       : files_(assignments(flags, "--collect")) {
-    for (const auto& [name, path] : files_) check_writable(path, {port_named(outputs, name, "--collect").dtype});
+    for (const auto& [name, path] : files_) {
+      check_writable(path, {port_named(outputs, name, "--collect").dtype});
+      files.claim(path, "--collect " + name);
+    }
   }
   void add(const NamedTensors& outputs) {
     for (const auto& [name, path] : files_) {
@@ -224,11 +232,11 @@ int run(const RunFlags& f) {
   const auto policy = open_policy(f.policy.policy);
   if (f.steps == 0) f.policy.remark_on(policy.get());
   Session session = Session::open(f.model, policy, f.session.options());
-  f.outputs.check_against(session.outputs());
-  Watch watch(f);
-  Collection collection(f.collect, session.outputs());
-  const Outcome done = perform(session, f, make_inputs(f.inputs, session.graph()), watch, collection);
   WrittenFiles files;
+  f.outputs.check_against(session.outputs(), files);
+  Watch watch(f, files);
+  Collection collection(f.collect, session.outputs(), files);
+  const Outcome done = perform(session, f, make_inputs(f.inputs, session.graph()), watch, collection);
   f.outputs.write(done.outputs, files);
   collection.write(files);
   watch.write(files);

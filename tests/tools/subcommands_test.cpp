@@ -114,6 +114,23 @@ TEST(Inspect, draws_a_graph_for_graphviz) {
   EXPECT_NE(r.out.find(R"(n0 -> n1 [label="[2x6]"])"), std::string::npos) << r.out;
 }
 
+TEST(Inspect, marks_attention_sites_in_a_drawing) {
+  const std::string model = source_path("graphs/vit/model.onnx");
+  const Ran plain = tessera_cli({"inspect", model, "--format", "dot", "--after", "sites"});
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_EQ(plain.out.find("fillcolor"), std::string::npos);
+  const Ran marked = tessera_cli({"inspect", model, "--format", "dot", "--sites"});
+  ASSERT_EQ(marked.code, 0) << marked.err;
+  const Json sites = Json::parse(tessera_cli({"inspect", model, "--format", "json", "--sites"}).out)["sites"];
+  ASSERT_FALSE(sites.empty());
+  for (const Json& site : sites) {
+    const std::string label = "[label=\"" + site["name"].get<std::string>() + "\\n";
+    const std::size_t at = marked.out.find(label);
+    ASSERT_NE(at, std::string::npos) << label << marked.out;
+    EXPECT_LT(marked.out.find("fillcolor", at), marked.out.find('\n', at));
+  }
+}
+
 TEST(Inspect, shows_passes_with_their_examples) {
   const Ran text = tessera_cli({"inspect", "--passes"});
   EXPECT_NE(text.out.find("\nfuse_silu\n"), std::string::npos) << text.out;
