@@ -43,6 +43,18 @@ ValueId join_heads(NodeBuilder& b, ValueId v) {
   return b.node("Reshape", {v, shape}, {{"allowzero", std::int64_t{1}}});
 }
 
+ValueId split_heads(NodeBuilder& b, ValueId v, std::int64_t heads) {
+  const Attributes swap{{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}};
+  if (const Shape* s = b.shape(v); s && s->rank() == 3) {
+    check((*s)[2] % heads == 0, "operand ", *s, " does not hold ", heads, " equal heads");
+    return b.node("Transpose", {reshaped(b, v, Shape{(*s)[0], (*s)[1], heads, (*s)[2] / heads})}, swap);
+  }
+  const ValueId sizes = b.node("Shape", {v}), outer = b.node("Slice", {sizes, b.ints({0}), b.ints({2})});
+  const ValueId width = b.node("Div", {b.node("Gather", {sizes, b.ints({2})}), b.ints({heads})});
+  const ValueId shape = b.node("Concat", {outer, b.ints({heads}), width}, {{"axis", std::int64_t{0}}});
+  return b.node("Transpose", {b.node("Reshape", {v, shape}, {{"allowzero", std::int64_t{1}}})}, swap);
+}
+
 ValueId added_to_scores(NodeBuilder& b, const Padding& p) {
   return b.node("Where", {kept(b, p), b.scalar_like(p.q, 0), b.scalar_like(p.q, p.hidden)});
 }
