@@ -22,7 +22,9 @@ void WrittenFiles::claim(const std::string& path, const std::string& flag) {
   std::error_code none;
   const auto status = std::filesystem::status(path, none);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return;  // a device takes them all
-  const bool first = claimed_.insert(std::filesystem::weakly_canonical(path, none)).second;
+  // Made absolute first: a name of which nothing exists yet would stay relative, and x and ./x be two files.
+  const auto file = std::filesystem::weakly_canonical(std::filesystem::absolute(path, none), none);
+  const bool first = claimed_.insert(file).second;
   check(first, flag, ": another flag writes to '", path, "' too; give each a file of its own");
 }
 
