@@ -54,8 +54,9 @@ void store(T& to, C x) {
 template <class T, class To, class F>
 void map_values(const T* x, To* y, std::int64_t size, F f) {
   run_parallel(size, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    const F own = f;  // so that what f holds is read once: for all GCC knows, y lies over it otherwise
 #pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) store(y[i], f(static_cast<Compute<T>>(x[i])));
+    for (std::int64_t i = begin; i < end; ++i) store(y[i], own(static_cast<Compute<T>>(x[i])));
   });
 }
 
