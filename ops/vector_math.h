@@ -48,6 +48,17 @@ inline float exp(float x) {
 }
 inline double exp(double x) { return std::exp(x); }
 
+// e^x - 1, exact in digits next to 0 too. 2 ulp. expm1(-0) is +0.
+inline float expm1(float x) {
+  x = x < -18.0f ? -18.0f : x;  // results round to -1
+  x = x > 89.0f ? 89.0f : x;    // and to infinity
+  const ExpParts e = exp_parts(x);
+  const float half = power_of_two(e.n - 1);  // n reaches 128
+  const float m = half * e.p + (half - 0.5f);
+  return m + m;
+}
+inline double expm1(double x) { return std::expm1(x); }
+
 // tanh x = (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. 3 ulp.
 inline float tanh(float x) {
   float a = std::abs(x);
@@ -131,6 +142,14 @@ inline double log1p_unit(double e) { return std::log1p(e); }
 template <class T>
 T softplus(T x) {
   return (x > T{0} ? x : T{0}) + log1p_unit(exp(-std::abs(x)));
+}
+
+// tanh(log(1 + e^x)), as ((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1) with e^-|x| in place of e^x. 4 ulp.
+template <class T>
+T tanh_softplus(T x) {
+  const T e = exp(-std::abs(x));
+  const T far = e * (e + T{2}), near = T{1} + T{2} * e;
+  return x < T{0} ? far / (far + T{2}) : near / (near + T{2} * e * e);
 }
 
 // sin(x + quarter pi/2) for |x| <= largest_angle; other x give any value. 1.5 ulp. sin(-0) is +0.

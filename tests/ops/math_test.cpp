@@ -68,6 +68,17 @@ TEST(Extremes, let_nan_through_from_either_side) {
   EXPECT_EQ(text("Sign", {"{nan, -0.5}"}), "f32{nan, -1}");
 }
 
+TEST(Activations, refuse_what_their_formulas_exclude) {
+  EXPECT_THROW(text("Celu", {"{1}"}, {{"alpha", 0.0f}}), Error);
+  EXPECT_THROW(text("PRelu", {"{1, 2}", "{{1, 2}, {3, 4}}"}), Error);
+}
+
+// Next to 0, where e^x - 1 written out would have no digits left.
+TEST(Activations, keep_their_digits_next_to_zero) {
+  for (const char* op : {"Elu", "Celu", "Asinh", "Atanh", "Sinh", "Tan", "Asin", "Atan", "Softsign"})
+    for (const float x : {-1e-12f, -1e-30f}) EXPECT_FLOAT_EQ(run(op, {Tensor::scalar(x)}).read<float>()[0], x) << op;
+}
+
 TEST(Sine, of_large_angles_is_right) {
   const auto y = run("Sin", {tensor_from_text("{1e8, 1, -3e12, 1e30}")});
   const float x[] = {1e8f, 1.0f, -3e12f, 1e30f};

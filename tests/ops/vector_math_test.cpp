@@ -36,6 +36,7 @@ double worst(F f, G exact, float limit = std::numeric_limits<float>::infinity())
 
 TEST(VectorMath, is_within_its_bounds) {
   EXPECT_LE(worst([](float x) { return exp(x); }, [](double x) { return std::exp(x); }), 1.1);
+  EXPECT_LE(worst([](float x) { return x == 0 ? x : expm1(x); }, [](double x) { return std::expm1(x); }), 2);
   EXPECT_LE(worst([](float x) { return tanh(x); }, [](double x) { return std::tanh(x); }), 3);
   EXPECT_LE(worst([](float x) { return sigmoid(x); }, [](double x) { return 1 / (1 + std::exp(-x)); }), 3);
   EXPECT_LE(worst([](float x) { return erf(x); }, [](double x) { return std::erf(x); }), 2);
@@ -43,6 +44,9 @@ TEST(VectorMath, is_within_its_bounds) {
   EXPECT_LE(worst([](float x) { return softplus(x); },
                   [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }),
             3);
+  EXPECT_LE(worst([](float x) { return tanh_softplus(x); },
+                  [](double x) { return std::tanh(std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)))); }),
+            4);
 }
 
 TEST(VectorMath, reduces_angles_exactly) {
@@ -61,6 +65,9 @@ TEST(VectorMath, takes_infinities_and_the_ends_of_the_range) {
   EXPECT_EQ(exp(infinity), infinity);
   EXPECT_EQ(exp(-infinity), 0);
   EXPECT_EQ(exp(0.0f), 1);
+  EXPECT_EQ(expm1(infinity), infinity);
+  EXPECT_EQ(expm1(-infinity), -1);
+  EXPECT_EQ(expm1(-1e-30f), -1e-30f);
   EXPECT_EQ(log(0.0f), -infinity);
   EXPECT_TRUE(std::isnan(log(-1.0f)));
   EXPECT_EQ(log(infinity), infinity);
