@@ -68,6 +68,27 @@ TEST(Extremes, let_nan_through_from_either_side) {
   EXPECT_EQ(text("Sign", {"{nan, -0.5}"}), "f32{nan, -1}");
 }
 
+// 2048 + 1 is no f16: a sum rounded after each input would stay at 2048.
+TEST(Sum, of_many_is_rounded_once) {
+  const std::string big = "f16{2048, -0}", one = "f16{1, -0}";
+  EXPECT_TRUE(same_bits(result("Sum", {big, one, one}), tensor_from_text("f16{2050, -0}")));
+  EXPECT_TRUE(same_bits(result("Mean", {big, one, one, big}), tensor_from_text("f16{1024.5, -0}")));
+}
+
+TEST(Sum, of_many_broadcasts_each_across_chunks) {
+  const auto range = [](const Shape& shape) {
+    Tensor t(DType::f32, shape);
+    for (std::int64_t i = 0; i < t.size(); ++i)
+      t.write<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i % 97);
+    return t;
+  };
+  const Tensor column = range({300, 1}), row = range({200}), full = range({300, 200});
+  const Tensor sum = run("Sum", {column, row, full, column});
+  for (std::int64_t i = 0; i < sum.size(); ++i)
+    ASSERT_EQ(sum.read<float>()[static_cast<std::size_t>(i)],
+              static_cast<float>(2 * (i / 200 % 97) + i % 200 % 97 + i % 97));
+}
+
 TEST(Activations, refuse_what_their_formulas_exclude) {
   EXPECT_THROW(text("Celu", {"{1}"}, {{"alpha", 0.0f}}), Error);
   EXPECT_THROW(text("PRelu", {"{1, 2}", "{{1, 2}, {3, 4}}"}), Error);
