@@ -100,6 +100,11 @@ TEST(Activations, keep_their_digits_next_to_zero) {
     for (const float x : {-1e-12f, -1e-30f}) EXPECT_FLOAT_EQ(run(op, {Tensor::scalar(x)}).read<float>()[0], x) << op;
 }
 
+TEST(BitShift, goes_left_or_right) {
+  EXPECT_THROW(text("BitShift", {"u8{1}", "u8{1}"}, {{"direction", std::string("UP")}}), Error);
+  EXPECT_THROW(text("BitShift", {"u8{1}", "u8{1}"}), Error);
+}
+
 TEST(Sine, of_large_angles_is_right) {
   const auto y = run("Sin", {tensor_from_text("{1e8, 1, -3e12, 1e30}")});
   const float x[] = {1e8f, 1.0f, -3e12f, 1e30f};

@@ -1,0 +1,31 @@
+#include "ops/elementwise.h"
+
+namespace tessera {
+namespace {
+
+void kernel(const KernelContext& k) {
+  map2<Ints>(k, [](auto a, auto b) { return a & b; });
+}
+
+}  // namespace
+
+extern constinit const OpDef op_bitwise_and = define({
+    .name = "BitwiseAnd",
+    .since = 18,
+    .introduced = 18,
+    .doc = "C = A and B, bit by bit, elementwise with broadcasting.",
+    .source = "ONNX BitwiseAnd-18",
+    .inputs = {{"A", "T", "any shape"}, {"B", "T", "broadcasts with A"}},
+    .outputs = {{"C", "T", "the broadcast shape"}},
+    .types = {{"T", dtypes::ints}},
+    .shape = broadcast_all,
+    .pointwise = true,
+    .in_place = {{0, 0}, {1, 0}},
+    .kernel = kernel,
+    .gradient = no_gradient,
+    .examples = {"i8{12, -1, -128}; i8{10, 7, 127} -> i8{8, 7, 0}",
+                 "u64{6, 18446744073709551615}; u64{3, 9223372036854775808} -> u64{2, 9223372036854775808}",
+                 "i32{{12}, {5}}; i32{10, 3} -> i32{{8, 0}, {0, 1}}"},
+});
+
+}  // namespace tessera
