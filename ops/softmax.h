@@ -1,5 +1,5 @@
 #pragma once
-// Shared by Softmax and LogSoftmax: the slices of a tensor along one axis.
+// Shared by Softmax, LogSoftmax, Hardmax and LpNormalization: the slices of a tensor along one axis.
 #include <algorithm>
 #include <limits>
 

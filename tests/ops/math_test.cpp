@@ -6,6 +6,7 @@
 #include "runtime/op/evaluate.h"
 #include "runtime/op/registry.h"
 #include "runtime/tensor/text.h"
+#include "tests/support/compare.h"
 #include "tests/support/threads.h"
 
 namespace tessera {
@@ -87,6 +88,13 @@ TEST(Sum, of_many_broadcasts_each_across_chunks) {
   for (std::int64_t i = 0; i < sum.size(); ++i)
     ASSERT_EQ(sum.read<float>()[static_cast<std::size_t>(i)],
               static_cast<float>(2 * (i / 200 % 97) + i % 200 % 97 + i % 97));
+}
+
+TEST(LpNormalization, keeps_very_small_and_large_elements) {
+  EXPECT_TRUE(close(result("LpNormalization", {"{3e-30, -4e-30}"}), tensor_from_text("{0.6, -0.8}")));
+  EXPECT_TRUE(close(result("LpNormalization", {"{3e30, -4e30}"}), tensor_from_text("{0.6, -0.8}")));
+  EXPECT_EQ(text("LpNormalization", {"{{0, 0}, {1, 0}}"}), "f32{{0, 0}, {1, 0}}");
+  EXPECT_THROW(text("LpNormalization", {"{1, 2}"}, {{"p", std::int64_t{3}}}), Error);
 }
 
 TEST(Activations, refuse_what_their_formulas_exclude) {

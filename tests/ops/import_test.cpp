@@ -1,0 +1,58 @@
+// Operators and versions that a model's import writes as others.
+#include <gmock/gmock.h>
+
+#include "runtime/tensor/text.h"
+#include "tests/support/central_difference.h"
+#include "tests/support/compare.h"
+#include "tests/support/interpret.h"
+#include "tests/support/model_text.h"
+
+namespace tessera {
+namespace {
+
+// A model of the one node, its input x of x's type and shape.
+Graph model(const std::string& node, const Tensor& x, int opset = 17) {
+  std::string dims;
+  for (const auto d : x.shape()) dims += concat("dim { dim_value: ", d, " } ");
+  return load_text(
+      "node { " + node + " input: \"x\" output: \"y\" } input { name: \"x\" type { tensor_type { elem_type: " +
+          std::to_string(static_cast<int>(x.dtype())) + " shape { " + dims + "} } } } output { name: \"y\" }",
+      {}, opset);
+}
+Tensor imported(const std::string& node, const Tensor& x, int opset = 17) {
+  return interpret(model(node, x, opset), std::map<std::string, Tensor>{{"x", x}}).at("y");
+}
+
+const std::string over_last_two =
+    "op_type: \"MeanVarianceNormalization\" attribute { name: \"axes\" ints: -1 ints: 1 type: INTS }";
+
+TEST(MeanVarianceNormalization, takes_the_statistics_of_its_axes) {
+  const Tensor x = tensor_from_text("{{{1, 3}, {5, 7}}, {{0, 0}, {4, 4}}}");
+  // Variances 5 and 4.
+  const Tensor y = tensor_from_text("{{{-1.3416408, -0.4472136}, {0.4472136, 1.3416408}}, {{-1, -1}, {1, 1}}}");
+  EXPECT_TRUE(close(imported(over_last_two, x), y));
+  EXPECT_TRUE(close(
+      imported("op_type: \"MeanVarianceNormalization\"", x.reshaped({2, 1, 2, 2})),
+      tensor_from_text(
+          "{{{{-0.8528029, 0}, {0.8528029, 1.7056057}}}, {{{-1.2792043, -1.2792043}, {0.4264014, 0.4264014}}}}")));
+  EXPECT_THAT(
+      gradient_errors(model(over_last_two, converted(x, DType::f64)), {converted(x, DType::f64)}, builtin_registry()),
+      testing::IsEmpty());
+}
+
+TEST(MeanVarianceNormalization, of_equal_elements_is_zero_in_every_type) {
+  for (const DType t : {DType::f32, DType::f64, DType::f16, DType::bf16}) {
+    const Tensor x = converted(tensor_from_text("{{{7, 7}, {7, 7}}}"), t);
+    EXPECT_TRUE(close(imported(over_last_two, x), converted(tensor_from_text("{{{0, 0}, {0, 0}}}"), t))) << t;
+  }
+}
+
+// Before opset 13 the axes from `axis` (1) on were one.
+TEST(Hardmax, of_old_versions_takes_rows_of_a_matrix) {
+  const Tensor x = tensor_from_text("{{{1, 3}, {5, 7}}, {{9, 0}, {4, 4}}}");
+  EXPECT_EQ(to_text(imported("op_type: \"Hardmax\"", x, 11)), "f32{{{0, 0}, {0, 1}}, {{1, 0}, {0, 0}}}");
+  EXPECT_EQ(to_text(imported("op_type: \"Hardmax\"", x, 13)), "f32{{{0, 1}, {0, 1}}, {{1, 0}, {1, 0}}}");
+}
+
+}  // namespace
+}  // namespace tessera
