@@ -42,6 +42,11 @@ std::string text(const std::string& name, const Attribute& a) {
   std::string out = "attribute { name: \"" + name + "\" ";
   if (const auto* i = std::get_if<std::int64_t>(&a)) return out + concat("i: ", *i, " type: INT } ");
   if (const auto* x = std::get_if<float>(&a)) return out + concat("f: ", *x, " type: FLOAT } ");
+  if (const auto* s = std::get_if<std::string>(&a)) return out + concat("s: \"", *s, "\" type: STRING } ");
+  if (const auto* all = std::get_if<std::vector<float>>(&a)) {
+    for (const auto x : *all) out += concat("floats: ", x, " ");
+    return out + "type: FLOATS } ";
+  }
   for (const auto i : std::get<std::vector<std::int64_t>>(a)) out += concat("ints: ", i, " ");
   return out + "type: INTS } ";
 }
