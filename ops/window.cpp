@@ -24,6 +24,12 @@ void pad(WindowAxis& w, std::int64_t total, bool odd_at_end) {
   w.end = total - w.begin;
 }
 
+// out = ceil(in / stride), as a convolution and a pool have it.
+void pad_to_same(WindowAxis& w, std::string_view auto_pad) {
+  w.out = (w.in + w.stride - 1) / w.stride;
+  pad(w, std::max<std::int64_t>((w.out - 1) * w.stride + w.extent() - w.in, 0), auto_pad == "SAME_UPPER");
+}
+
 }  // namespace
 
 Window read_window(const AttributeReader& attr, std::span<const std::int64_t> in,
@@ -57,14 +63,33 @@ Window convolution_window(const AttributeReader& attr, std::span<const std::int6
   const auto auto_pad = attr.text("auto_pad");
   for (auto& w : window) {
     if (same(auto_pad)) {
-      w.out = (w.in + w.stride - 1) / w.stride;
-      pad(w, std::max<std::int64_t>((w.out - 1) * w.stride + w.extent() - w.in, 0), auto_pad == "SAME_UPPER");
+      pad_to_same(w, auto_pad);
       continue;
     }
     const std::int64_t room = w.in + w.begin + w.end - w.extent();
     check(room >= -1, "a window of ", w.extent(), " does not fit into ", w.in, " elements padded by ", w.begin, " and ",
           w.end);
     w.out = room < 0 ? 0 : room / w.stride + 1;
+  }
+  return window;
+}
+
+Window pooling_window(const AttributeReader& attr, std::span<const std::int64_t> in) {
+  Window window = read_window(attr, in, attr.integers("kernel_shape"));
+  const auto auto_pad = attr.text("auto_pad");
+  const bool up = attr.flag("ceil_mode") && auto_pad == "NOTSET";
+  for (auto& w : window) {
+    check(w.begin >= 0 && w.end >= 0 && w.begin < w.extent() && w.end < w.extent(), "pads ", w.begin, " and ", w.end,
+          " of a window of ", w.extent(), "; they must be less than the window, and none negative");
+    if (same(auto_pad)) {
+      pad_to_same(w, auto_pad);
+      continue;
+    }
+    const std::int64_t padded = w.in + w.begin + w.end, room = padded - w.extent();
+    check(room >= -1 || (up && room + w.stride > 0), "a window of ", w.extent(), " does not fit into ", w.in,
+          " elements padded by ", w.begin, " and ", w.end);
+    w.out = room + (up ? w.stride - 1 : 0) < 0 ? 0 : (room + (up ? w.stride - 1 : 0)) / w.stride + 1;
+    if (up && w.out > 0 && (w.out - 1) * w.stride >= w.in + w.begin) --w.out;
   }
   return window;
 }

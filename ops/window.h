@@ -22,6 +22,13 @@ struct WindowAxis {
     const std::int64_t first = reach(shift);
     return {first, std::max(first, reach(in + shift))};
   }
+  // The taps [first, last) of output `o` whose input lies in [0, limit).
+  std::pair<std::int64_t, std::int64_t> taps(std::int64_t o, std::int64_t limit) const {
+    const std::int64_t start = o * stride - begin;
+    const auto reach = [&](std::int64_t x) { return x <= 0 ? 0 : std::min(kernel, (x + dilation - 1) / dilation); };
+    const std::int64_t first = reach(-start);
+    return {first, std::max(first, reach(limit - start))};
+  }
 };
 using Window = InlineVector<WindowAxis, 3>;
 
@@ -33,6 +40,11 @@ Window read_window(const AttributeReader& attr, std::span<const std::int64_t> in
 // out = ceil(in / stride), the odd one at the end or at the beginning; VALID pads nothing.
 Window convolution_window(const AttributeReader& attr, std::span<const std::int64_t> in,
                           std::span<const std::int64_t> kernel);
+
+// The window of a pool, whose kernel is the attribute kernel_shape and whose pads are 0 or more, but less than a
+// window. Sizes are those of Conv; with the attribute ceil_mode (which auto_pad makes no use of) out is rounded up, as
+// long as the last window starts before the end of the input: it may reach beyond the padding.
+Window pooling_window(const AttributeReader& attr, std::span<const std::int64_t> in);
 
 // The window of ConvTranspose, whose input is the `out` of the window and whose result is its `in`: in = stride (out -
 // 1) + output_padding + extent - begin - end. output_shape, or SAME_* (in = out stride), sets `in`, and pads follow
