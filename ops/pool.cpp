@@ -32,7 +32,9 @@ Pool pool_over(const AttributeReader& attr, const Shape& x, bool reads_input) {
   Pool pool;
   pool.planes = x[0] * x[1];
   pool.window = pooling_window(attr, std::span(x).subspan(2));
-  for (const auto& w : pool.window) check(w.kernel <= most_taps, Code::unsupported, "a window of ", w.kernel, " taps");
+  for (const auto& w : pool.window)
+    check(w.kernel <= most_taps, Code::unsupported, "a window of ", w.kernel, " taps; at most ", most_taps,
+          " along an axis are supported");
   if (count(pooled(x, pool)) == 0) return pool;
   if (reads_input)
     for (const auto& w : pool.window) check_reads_input(w);
