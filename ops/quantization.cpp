@@ -47,10 +47,8 @@ void quantized_shape(ShapeContext& c) {
 }
 
 DType output_dtype(const AttributeReader& attr, DTypeSet allowed) {
-  const std::int64_t asked = attr.integer("output_dtype");
-  if (asked == 0) return DType::undefined;
-  const auto dtype = static_cast<DType>(asked);
-  check(known(dtype), "attribute 'output_dtype' is ", asked, ", which is no element type");
+  if (attr.integer("output_dtype") == 0) return DType::undefined;
+  const DType dtype = attr.dtype("output_dtype");
   check(allowed.has(dtype), Code::unsupported, "output_dtype ", dtype, " is not supported here");
   return dtype;
 }

@@ -30,9 +30,9 @@ void cosine_window_kernel(const KernelContext& k) {
 }
 
 inline void cosine_window_dtype(const AttributeReader& attr, std::span<const DType>, std::span<DType> out) {
-  out[0] = static_cast<DType>(attr.integer("output_datatype"));
-  check(known(out[0]) && dtypes::numeric.has(out[0]), "attribute 'output_datatype' is ",
-        attr.integer("output_datatype"), ", which is no numeric type");
+  out[0] = attr.dtype("output_datatype");
+  check(dtypes::numeric.has(out[0]), "attribute 'output_datatype' is ", attr.integer("output_datatype"),
+        ", which is no numeric type");
 }
 
 inline void cosine_window_shape(ShapeContext& c) {

@@ -16,7 +16,7 @@ void shape(ShapeContext& c) {
 }
 
 void dtype(const AttributeReader& attr, std::span<const DType>, std::span<DType> out) {
-  for (std::size_t i = 1; i < out.size(); ++i) out[i] = static_cast<DType>(attr.integer("stash_type"));
+  for (std::size_t i = 1; i < out.size(); ++i) out[i] = attr.dtype("stash_type");
 }
 
 void store(const KernelContext& k, int i, std::int64_t at, double value) {

@@ -6,8 +6,7 @@ namespace tessera {
 namespace {
 
 DType target(const AttributeReader& attr) {
-  const auto to = static_cast<DType>(attr.integer("to"));
-  check(known(to), "attribute 'to' is ", attr.integer("to"), ", which is no element type");
+  const DType to = attr.dtype("to");
   check(size_of(to) > 0, Code::unsupported, "Cast to ", to, " is not supported");
   return to;
 }

@@ -5,7 +5,7 @@ namespace tessera {
 namespace {
 
 void dtype(const AttributeReader& attr, std::span<const DType> in, std::span<DType> out) {
-  out[0] = attr.has("dtype") ? static_cast<DType>(attr.integer("dtype")) : in[0];
+  out[0] = attr.has("dtype") ? attr.dtype("dtype") : in[0];
   check(size_of(out[0]) > 0, Code::unsupported, "EyeLike of type ", out[0], " is not supported");
 }
 

@@ -21,11 +21,10 @@ void dtype(const AttributeReader& attr, std::span<const DType> in, std::span<DTy
 
 // What quotients are rounded to before they are rounded to integers; of integers by integers they are as exact as f64.
 DType precision(const AttributeReader& attr, DType scale) {
-  const auto asked = static_cast<DType>(attr.integer("precision"));
-  const DType type = asked == DType::undefined ? scale : asked;
-  if (asked == DType::undefined && scale == DType::i32) return DType::f64;
-  check(known(type) && dtypes::floats.has(type), Code::unsupported, "precision ", attr.integer("precision"),
-        " is no floating type");
+  const bool given = attr.integer("precision") != 0;
+  if (!given && scale == DType::i32) return DType::f64;
+  const DType type = given ? attr.dtype("precision") : scale;
+  check(dtypes::floats.has(type), Code::unsupported, "precision ", type, " is no floating type");
   return type;
 }
 

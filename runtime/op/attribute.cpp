@@ -73,6 +73,13 @@ std::int64_t AttributeReader::integer(std::string_view name) const {
   const auto* v = find<std::int64_t>(name);
   return v ? *v : fallback(name, Default::Kind::integer).integer;
 }
+DType AttributeReader::dtype(std::string_view name) const {
+  const std::int64_t number = integer(name);
+  const auto dtype = static_cast<DType>(number);
+  check(static_cast<std::int64_t>(dtype) == number && known(dtype), "attribute '", name, "' is ", number,
+        ", which is no element type");
+  return dtype;
+}
 float AttributeReader::real(std::string_view name) const {
   const auto* v = find<float>(name);
   return v ? *v : fallback(name, Default::Kind::real).real;

@@ -61,6 +61,7 @@ class AttributeReader {
   bool has(std::string_view name) const { return given_->find(name) != given_->end(); }
   std::int64_t integer(std::string_view name) const;
   bool flag(std::string_view name) const { return integer(name) != 0; }
+  DType dtype(std::string_view name) const;  // an onnx.TensorProto.DataType; Error(bad_input) where it is none
   float real(std::string_view name) const;
   std::string_view text(std::string_view name) const;
   std::span<const std::int64_t> integers(std::string_view name) const;  // empty when absent

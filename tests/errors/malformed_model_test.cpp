@@ -79,6 +79,8 @@ TEST(MalformedModel, operators_and_attributes) {
        "declared INT but its value is"},
       {node(R"(op_type: "Concat" input: "x" attribute { name: "axis" ref_attr_name: "a" type: INT })"), 2,
        "outside of one"},
+      {node(R"(op_type: "Cast" input: "x" attribute { name: "to" i: 4294967297 type: INT })"), 2,
+       "attribute 'to' is 4294967297, which is no element type"},
       {node(R"(op_type: "Add" input: "x")"), 2, "needs input 'B'"},
       {node(R"(op_type: "Add" input: "" input: "x")"), 2, "needs input 'A'"},
       {node(R"(op_type: "Relu" input: "x" input: "x")"), 2, "takes at most 1 inputs"},

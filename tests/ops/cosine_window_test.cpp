@@ -46,7 +46,7 @@ TEST(CosineWindows, refuse_sizes_and_types_that_are_none) {
   EXPECT_THAT(refusal(Tensor::scalar(std::int64_t{-2}), DType::f32), testing::HasSubstr("size is -2"));
   EXPECT_THAT(refusal(tensor_from_text("i64{1, 2}"), DType::f32),
               testing::HasSubstr("size must be a scalar, got shape [2]"));
-  EXPECT_THAT(refusal(Tensor::scalar(std::int64_t{3}), DType{99}), testing::HasSubstr("which is no numeric type"));
+  EXPECT_THAT(refusal(Tensor::scalar(std::int64_t{3}), DType{99}), testing::HasSubstr("which is no element type"));
   for (const DType none : {DType::boolean, DType::string, DType::complex64})
     EXPECT_THAT(refusal(Tensor::scalar(std::int64_t{3}), none), testing::HasSubstr("which is no numeric type"));
 }

@@ -92,7 +92,8 @@ TEST(Quantization, says_what_does_not_fit) {
   EXPECT_THAT(refusal("DequantizeLinear", {q, one}, {{"block_size", number(-1)}}), HasSubstr("block_size is -1"));
   EXPECT_THAT(refusal("QuantizeLinear", {x, one}, {{"output_dtype", number(22)}}), HasSubstr("i4 is not supported"));
   EXPECT_THAT(refusal("QuantizeLinear", {x, one}, {{"output_dtype", number(99)}}), HasSubstr("no element type"));
-  EXPECT_THAT(refusal("QuantizeLinear", {x, one}, {{"precision", number(100)}}), HasSubstr("no floating type"));
+  EXPECT_THAT(refusal("QuantizeLinear", {x, one}, {{"precision", number(7)}}),
+              HasSubstr("precision i64 is no floating type"));
   EXPECT_THAT(refusal("QuantizeLinear", {x, one, Tensor::zeros(DType::i8, {})}, {{"output_dtype", number(2)}}),
               HasSubstr("y_zero_point i8"));
 }
