@@ -36,11 +36,8 @@ int explain(const ExplainFlags& f) {
   check(f.mask.site.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
   check(f.out.empty() || f.out.ends_with(".png"), "-o: '", f.out, "' must end in .png");
   WrittenFiles files;
-  for (const auto& [path, flag] : {std::pair(f.lock, "--lock"), std::pair(f.out, "--out")}) {
-    if (path.empty()) continue;
-    check_can_write(path);
-    files.claim(path, flag);
-  }
+  if (!f.lock.empty()) files.claim(f.lock, "--lock");
+  if (!f.out.empty()) files.claim(f.out, "--out");
   const auto policy = open_policy(f.policy.policy);
   const Registry registry = registry_for(f.session.plugin, policy.get());
   const Graph loaded = load(f.model, registry);

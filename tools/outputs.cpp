@@ -1,5 +1,6 @@
 #include "tools/outputs.h"
 
+#include "runtime/base/aside_file.h"
 #include "runtime/base/nearest.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
@@ -19,6 +20,7 @@ const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string
 }
 
 void WrittenFiles::claim(const std::string& path, const std::string& flag) {
+  check_can_write(path);
   std::error_code none;
   const auto status = std::filesystem::status(path, none);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return;  // a device takes them all
@@ -45,14 +47,14 @@ void OutputFlags::add_to(Command& app) {
 
 void OutputFlags::check_against(const std::vector<PortInfo>& outputs, WrittenFiles& files) const {
   for (const auto& [name, path] : assignments(output, "--output")) {
-    check_writable(path, {port_named(outputs, name, "--output").dtype});
+    check_format(path, {port_named(outputs, name, "--output").dtype});
     files.claim(path, "--output " + name);
   }
   if (save.empty()) return;
   check(save.ends_with(".npz"), "--save: '", save, "' must end in .npz");
   std::vector<DType> dtypes;
   for (const auto& o : outputs) dtypes.push_back(o.dtype);
-  check_writable(save, dtypes);
+  check_format(save, dtypes);
   files.claim(save, "--save");
 }
 

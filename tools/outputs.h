@@ -13,7 +13,8 @@ namespace tessera {
 // Files written once the work is done. One that fails is reported, and the others are written all the same.
 class WrittenFiles {
  public:
-  // Before the work: `flag` is going to write this file. Error(bad_input) when another one is, which would be lost.
+  // Before the work: `flag` is going to write this file. Refuses a place that cannot be written, and a file that
+  // another flag claimed, whose output would be lost.
   void claim(const std::string& path, const std::string& flag);
   void add(const std::string& path, const std::function<void()>& write);
   const std::vector<std::string>& paths() const { return paths_; }  // without those that failed

@@ -57,13 +57,12 @@ class Watch {
   Watch(const RunFlags& f, WrittenFiles& files)
       : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
     if (traced_) {
-      check_can_write(trace_path_);
       files.claim(trace_path_, "--trace");
       observers_.add(trace_);
     }
     if (traced_ || f.profile) observers_.add(statistics);
     for (const auto& [name, path] : assignments(f.dump_node, "--dump-node")) {
-      check_writable(path, {});
+      check_format(path, {});
       files.claim(path, "--dump-node " + name);
       observers_.add(*dumps_.emplace_back(std::make_unique<Dump>(name, path)));
     }
@@ -94,7 +93,7 @@ class Collection {
   Collection(const std::vector<std::string>& flags, const std::vector<PortInfo>& outputs, WrittenFiles& files)
       : files_(assignments(flags, "--collect")) {
     for (const auto& [name, path] : files_) {
-      check_writable(path, {port_named(outputs, name, "--collect").dtype});
+      check_format(path, {port_named(outputs, name, "--collect").dtype});
       files.claim(path, "--collect " + name);
     }
   }

@@ -50,10 +50,9 @@ Tensor read_tensor(const std::string& path, const std::string& name) {
   }
 }
 
-void check_writable(const std::string& path, const std::vector<DType>& dtypes) {
+void check_format(const std::string& path, const std::vector<DType>& dtypes) {
   if (format_of(path) != Format::pb)
     for (const DType dtype : dtypes) npy_header(dtype, {});
-  check_can_write(path);
 }
 
 void write_tensor(const std::string& path, const std::string& name, const Tensor& tensor) {

@@ -12,8 +12,8 @@ namespace tessera {
 Tensor read_tensor(const std::string& path, const std::string& name);
 
 // Refuses now what writing tensors of these types would refuse after a long run: an unknown ending, a type the format
-// does not have, a place that cannot be written.
-void check_writable(const std::string& path, const std::vector<DType>& dtypes);
+// does not have. WrittenFiles::claim tries the place.
+void check_format(const std::string& path, const std::vector<DType>& dtypes);
 // Written aside, then renamed. `name` is kept where the format has names.
 void write_tensor(const std::string& path, const std::string& name, const Tensor& tensor);
 

@@ -96,9 +96,9 @@ TEST(Npy, writes_what_it_reads) {
     write_tensor(folder / "t.npy", "t", t);
     EXPECT_TRUE(same_bits(read_tensor(folder / "t.npy", "t"), t)) << text;
   }
-  EXPECT_THROW(check_writable("x.npy", {DType::bf16}), Error);
-  EXPECT_NO_THROW(check_writable("x.pb", {DType::bf16}));
-  EXPECT_THROW(check_writable("x.txt", {DType::f32}), Error);
+  EXPECT_THROW(check_format("x.npy", {DType::bf16}), Error);
+  EXPECT_NO_THROW(check_format("x.pb", {DType::bf16}));
+  EXPECT_THROW(check_format("x.txt", {DType::f32}), Error);
 }
 
 TEST(Npz, reads_what_numpy_wrote) {
