@@ -10,7 +10,6 @@ namespace gqa {
 constexpr int query = 0, key = 1, value = 2, past_key = 3, past_value = 4, seqlens_k = 5, total_sequence_length = 6,
               cos_cache = 7, sin_cache = 8, position_ids = 9, attention_bias = 10, head_sink = 11, k_scale = 12;
 }
-using Ints = std::vector<std::int64_t>;
 
 // Writes com.microsoft GroupQueryAttention as ONNX Attention. A cache may have room for more keys than it holds: batch
 // entry b holds seqlens_k[b] + 1 - S keys from before, and the S new ones are written behind them (TensorScatter).
@@ -43,6 +42,7 @@ class Rewrite {
  private:
   ValueId in(int i) const { return c_.has(i) ? c_.in[static_cast<std::size_t>(i)] : ValueId::none; }
   ValueId number(std::int64_t n) { return b_.constant(Tensor::scalar(n)); }
+  ValueId up_to(ValueId n) { return b_.node("Range", {number(0), n, number(1)}); }  // 0, 1, ... n - 1
   ValueId as_i64(ValueId v) { return b_.node("Cast", {v}, {{"to", std::int64_t{static_cast<int>(DType::i64)}}}); }
 
   ValueId total() { return b_.node("Reshape", {as_i64(in(gqa::total_sequence_length)), b_.ints({})}); }
@@ -71,16 +71,15 @@ class Rewrite {
 
   // Positions of the new tokens, [B x S], or [S] where all entries begin at 0.
   ValueId positions() {
-    const ValueId steps = b_.node("Range", {number(0), new_keys_, number(1)});
-    return cached_ ? b_.node("Add", {b_.node("Unsqueeze", {first_, b_.ints({1})}), steps}) : steps;
+    return cached_ ? b_.node("Add", {b_.node("Unsqueeze", {first_, b_.ints({1})}), up_to(new_keys_)})
+                   : up_to(new_keys_);
   }
 
   // In a first call, which makes up all keys, ONNX Runtime counts from the first of position_ids, for every entry.
   ValueId given_positions() {
     const ValueId ids = in(gqa::position_ids), is_first = b_.node("Equal", {total(), new_keys_});
     const ValueId first = b_.node("Slice", {ids, b_.ints({0, 0}), b_.ints({1, 1}), b_.ints({0, 1})});
-    const ValueId steps = b_.node("Range", {number(0), new_keys_, number(1)});
-    return b_.node("Where", {is_first, b_.node("Add", {first, steps}), ids});
+    return b_.node("Where", {is_first, b_.node("Add", {first, up_to(new_keys_)}), ids});
   }
 
   void rotate() {
@@ -105,7 +104,7 @@ class Rewrite {
     if (window <= 0) return bias;
     const ValueId oldest = b_.node("Sub", {positions(), number(window)});  // hidden, this one too
     const ValueId by_query = b_.node("Unsqueeze", {oldest, cached_ ? b_.ints({1, 3}) : b_.ints({1})});
-    const ValueId keep = b_.node("Greater", {b_.node("Range", {number(0), keys, number(1)}), by_query});
+    const ValueId keep = b_.node("Greater", {up_to(keys), by_query});
     if (bias == ValueId::none) return keep;
     return b_.node("Where", {keep, bias, b_.scalar_like(bias, -std::numeric_limits<double>::infinity())});
   }
@@ -132,7 +131,7 @@ class Rewrite {
     const auto out = b_.nodes("Attention", {q, k, v, mask(size_of(b_, k, 2)), ValueId::none, ValueId::none, valid_},
                               attributes(), sink_ ? lse + 1 : 1);
     const ValueId y = sink_ ? b_.node("Mul", {out[0], share_without_sink(out[lse])}) : out[0];
-    return {join_heads(b_, b_.node("Transpose", {y}, {{"perm", Ints{0, 2, 1, 3}}})), k, v};
+    return {merge_heads(b_, y), k, v};
   }
 
   // The cache with the new keys in it. It grows when total_sequence_length says so.

@@ -43,6 +43,10 @@ ValueId join_heads(NodeBuilder& b, ValueId v) {
   return b.node("Reshape", {v, shape}, {{"allowzero", std::int64_t{1}}});
 }
 
+ValueId merge_heads(NodeBuilder& b, ValueId v) {
+  return join_heads(b, b.node("Transpose", {v}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}}));
+}
+
 ValueId split_heads(NodeBuilder& b, ValueId v, std::int64_t heads) {
   const Attributes swap{{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}};
   if (const Shape* s = b.shape(v); s && s->rank() == 3) {

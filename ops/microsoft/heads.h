@@ -13,6 +13,9 @@ ValueId join_heads(NodeBuilder& b, ValueId v);
 // [B x L x H*D] -> [B x H x L x D] for the given H, also where L is 0.
 ValueId split_heads(NodeBuilder& b, ValueId v, std::int64_t heads);
 
+// Its inverse: [B x H x L x D] -> [B x L x H*D].
+ValueId merge_heads(NodeBuilder& b, ValueId v);
+
 // What keys cost that a mask hides: 0, or `hidden` added to their scores. The mask is i32:
 //   [B x keys]       not 0: attend
 //   [B x Lq x keys]  the same by query

@@ -7,7 +7,6 @@ namespace mha {
 constexpr int query = 0, key = 1, value = 2, bias = 3, key_padding_mask = 4, attention_bias = 5, past_key = 6,
               past_value = 7;
 }
-using Ints = std::vector<std::int64_t>;
 
 // Writes com.microsoft MultiHeadAttention as ONNX Attention. Operand forms: separate [B x L x H*D]; packed query
 // [B x L x H x 3 x D]; packed key [B x L x H x 2 x D]; or a key and value that are [B x H x L x D] already.
@@ -47,8 +46,6 @@ class Rewrite {
         b_.node("Gather", {packed, b_.constant(Tensor::scalar<std::int64_t>(index))}, {{"axis", std::int64_t{3}}});
     return join_heads(b_, part);
   }
-  // [B x H x L x D] -> [B x L x H*D]
-  ValueId flatten(ValueId v) { return join_heads(b_, b_.node("Transpose", {v}, {{"perm", Ints{0, 2, 1, 3}}})); }
 
   // A missing key says that the query packs all three, a missing value that the key packs both: their rank may not be
   // known yet.
@@ -68,7 +65,7 @@ class Rewrite {
     v_ = c_.in[mha::value];
     if (rank(mha::key, 3) != 4) return;
     check(!c_.has(mha::bias), Code::unsupported, "bias beside a key of [B x H x L x D] is not supported");
-    k_ = flatten(k_), v_ = flatten(v_);
+    k_ = merge_heads(b_, k_), v_ = merge_heads(b_, v_);
   }
 
   // bias [Cq + Ck + Cv] in the order q, k, v; q and k are equally wide.
