@@ -27,6 +27,7 @@ struct Pool {
   std::int64_t inputs() const { return count(ins(window)); }  // per plane
   std::int64_t positions() const { return count(outs(window)); }
   double taps() const;
+  double flops() const { return static_cast<double>(planes) * static_cast<double>(positions()) * taps(); }
 };
 
 // The pool of these attributes over x. Error(bad_input) where rank, kernel_shape or pads do not fit. `reads_input`:

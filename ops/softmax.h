@@ -8,6 +8,12 @@
 
 namespace tessera {
 
+// The shape rule: one output, shape of the input; `axis` is one of it.
+inline void slices_along_axis(ShapeContext& c) {
+  c.axis();
+  c.out(0, c.in(0));
+}
+
 // Calls row(x, y, scratch-free length n) for each slice along `axis`: contiguous slices in place, others through a copy
 // of `lanes` neighbouring slices at a time, so that memory is still read in order. T is the element type, C what is
 // computed.

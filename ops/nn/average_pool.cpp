@@ -117,11 +117,7 @@ extern constinit const OpDef op_average_pool = define({
                    {"strides", AttributeType::integers, {}, "distance of windows per axis; default 1"}},
     .types = {{"T", dtypes::floats}},
     .shape = shape,
-    .flops =
-        [](const ShapeContext& c) {
-          const Pool pool = pool_of(c.attr, c.in(0));
-          return static_cast<double>(pool.planes) * static_cast<double>(pool.positions()) * pool.taps();
-        },
+    .flops = [](const ShapeContext& c) { return pool_of(c.attr, c.in(0)).flops(); },
     .kernel = kernel,
     .gradient = gradient,
     .examples = {"{{{1, 3, 5, 7}}}; kernel_shape=[2] -> {{{2, 4, 6}}}",

@@ -3,11 +3,6 @@
 namespace tessera {
 namespace {
 
-void shape(ShapeContext& c) {
-  c.axis();
-  c.out(0, c.in(0));
-}
-
 void kernel(const KernelContext& k) {
   with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
     for_each_slice<T>(k.in(0), k.out(0), k.axis(), [](const T* x, T* y, std::int64_t n) {
@@ -36,7 +31,7 @@ extern constinit const OpDef op_hardmax = define({
     .outputs = {{"output", "T", "shape of input"}},
     .attributes = {{"axis", AttributeType::integer, -1, "the axis of the slices"}},
     .types = {{"T", dtypes::floats}},
-    .shape = shape,
+    .shape = slices_along_axis,
     .in_place = {{0, 0}},
     .kernel = kernel,
     .gradient = no_gradient,

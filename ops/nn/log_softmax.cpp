@@ -4,11 +4,6 @@
 namespace tessera {
 namespace {
 
-void shape(ShapeContext& c) {
-  c.axis();
-  c.out(0, c.in(0));
-}
-
 void kernel(const KernelContext& k) {
   with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
     for_each_slice<T>(k.in(0), k.out(0), k.axis(), [](const T* x, T* y, std::int64_t n) {
@@ -41,7 +36,7 @@ extern constinit const OpDef op_log_softmax = define({
     .outputs = {{"output", "T", "shape of input"}},
     .attributes = {{"axis", AttributeType::integer, -1, "the axis to normalise"}},
     .types = {{"T", dtypes::floats}},
-    .shape = shape,
+    .shape = slices_along_axis,
     .in_place = {{0, 0}},
     .flops = [](const ShapeContext& c) { return 5.0 * static_cast<double>(count(c.in(0))); },
     .kernel = kernel,

@@ -156,11 +156,7 @@ extern constinit const OpDef op_max_pool = define({
                    {"strides", AttributeType::integers, {}, "distance of windows per axis; default 1"}},
     .types = {{"T", set_of(Poolable{})}},
     .shape = shape,
-    .flops =
-        [](const ShapeContext& c) {
-          const Pool pool = pool_of(c.attr, c.in(0));
-          return static_cast<double>(pool.planes) * static_cast<double>(pool.positions()) * pool.taps();
-        },
+    .flops = [](const ShapeContext& c) { return pool_of(c.attr, c.in(0)).flops(); },
     .kernel = kernel,
     .gradient = gradient,
     .examples = {"{{{1, 4, 3, 2}}}; kernel_shape=[2] -> {{{4, 4, 3}}}; i64{{{1, 1, 2}}}",

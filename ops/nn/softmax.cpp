@@ -4,11 +4,6 @@
 namespace tessera {
 namespace {
 
-void shape(ShapeContext& c) {
-  c.axis();
-  c.out(0, c.in(0));
-}
-
 // The maximum is subtracted first, so that no exponent overflows (Goodfellow et al., Deep Learning, section 4.1). A
 // slice of -inf only gives NaN, as the specification's formula does.
 void kernel(const KernelContext& k) {
@@ -54,7 +49,7 @@ extern constinit const OpDef op_softmax = define({
     .outputs = {{"output", "T", "shape of input"}},
     .attributes = {{"axis", AttributeType::integer, -1, "the axis to normalise"}},
     .types = {{"T", dtypes::floats}},
-    .shape = shape,
+    .shape = slices_along_axis,
     .in_place = {{0, 0}},
     .flops = [](const ShapeContext& c) { return 5.0 * static_cast<double>(count(c.in(0))); },
     .kernel = kernel,
