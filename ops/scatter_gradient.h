@@ -38,9 +38,7 @@ inline std::vector<ValueId> product_gradient(GradContext& g, const ScatterNodes&
 // y = max or min: dy goes to the elements that are it, in equal parts.
 inline std::vector<ValueId> extreme_gradient(GradContext& g, const ScatterNodes& at) {
   const ValueId y = g.out(0);
-  const auto is = [&](ValueId x, ValueId extreme) {
-    return g.node("Cast", {g.node("Equal", {x, extreme})}, {{"to", static_cast<std::int64_t>(g.dtype(g.in(0)))}});
-  };
+  const auto is = [&](ValueId x, ValueId extreme) { return g.cast(g.node("Equal", {x, extreme}), g.dtype(g.in(0))); };
   const ValueId data_is = is(g.in(0), y), updates_are = is(g.in(2), at.gather(y));
   const ValueId share = g.node("Div", {g.dout(0), at.scatter(data_is, updates_are, "add")});
   return {g.needs(0) ? g.node("Mul", {share, data_is}) : ValueId::none, ValueId::none,

@@ -62,9 +62,7 @@ void kernel(const KernelContext& k) {
 // dX = dZ Y X^(Y-1), 0 where Y = 0; dY = dZ Z log X, 0 where X <= 0.
 std::vector<ValueId> gradient(GradContext& g) {
   const ValueId x = g.in(0);
-  const auto type = static_cast<std::int64_t>(g.dtype(x));
-  const bool cast = g.dtype(g.in(1)) != g.dtype(x);
-  const ValueId y = cast ? g.node("Cast", {g.in(1)}, {{"to", type}}) : g.in(1);
+  const ValueId y = g.cast(g.in(1), g.dtype(x));
   const ValueId zero = g.scalar_like(x, 0), one = g.scalar_like(x, 1);
   ValueId dx = ValueId::none, dy = ValueId::none;
   if (g.needs(0)) {
@@ -79,7 +77,7 @@ std::vector<ValueId> gradient(GradContext& g) {
       dx = g.node("Mul", {g.dout(0), g.node("Where", {g.node("Equal", {y, zero}), zero, slope})});
     }
   }
-  if (g.needs(1) && !cast) {
+  if (g.needs(1) && y == g.in(1)) {
     const ValueId positive = g.node("Greater", {x, zero});
     const ValueId log = g.node("Log", {g.node("Where", {positive, x, one})});
     dy = g.node("Mul", {g.dout(0), g.node("Mul", {g.out(0), log})});

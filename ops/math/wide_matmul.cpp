@@ -29,8 +29,7 @@ void kernel(const KernelContext& k) {
 // As MatMul's, with dY rounded as the operands are; dC = dY, summed by the driver over the rows.
 std::vector<ValueId> gradient(GradContext& g) {
   const ValueId dy = g.dout(0);
-  const auto type = static_cast<std::int64_t>(g.dtype(g.in(0)));
-  auto d = matmul_gradient(g, g.dtype(dy) == g.dtype(g.in(0)) ? dy : g.node("Cast", {dy}, {{"to", type}}));
+  auto d = matmul_gradient(g, g.cast(dy, g.dtype(g.in(0))));
   if (g.inputs() > 2) d.push_back(g.has(2) && g.needs(2) ? dy : ValueId::none);
   return d;
 }

@@ -43,7 +43,7 @@ class Rewrite {
   ValueId in(int i) const { return c_.has(i) ? c_.in[static_cast<std::size_t>(i)] : ValueId::none; }
   ValueId number(std::int64_t n) { return b_.constant(Tensor::scalar(n)); }
   ValueId up_to(ValueId n) { return b_.node("Range", {number(0), n, number(1)}); }  // 0, 1, ... n - 1
-  ValueId as_i64(ValueId v) { return b_.node("Cast", {v}, {{"to", std::int64_t{static_cast<int>(DType::i64)}}}); }
+  ValueId as_i64(ValueId v) { return b_.cast(v, DType::i64); }
 
   ValueId total() { return b_.node("Reshape", {as_i64(in(gqa::total_sequence_length)), b_.ints({})}); }
 
@@ -150,12 +150,10 @@ class Rewrite {
   ValueId share_without_sink(ValueId lse) {
     ValueId less = lse;
     if (c_.has(gqa::head_sink)) {
-      const Attributes wide{{"to", std::int64_t{static_cast<int>(b_.dtype(lse))}}};
-      const ValueId sink = b_.node("Cast", {in(gqa::head_sink)}, wide);
+      const ValueId sink = b_.cast(in(gqa::head_sink), b_.dtype(lse));
       less = b_.node("Sub", {lse, b_.node("Unsqueeze", {sink, b_.ints({1})})});
     }
-    const ValueId share =
-        b_.node("Cast", {b_.node("Sigmoid", {less})}, {{"to", std::int64_t{static_cast<int>(b_.dtype(q_))}}});
+    const ValueId share = b_.cast(b_.node("Sigmoid", {less}), b_.dtype(q_));
     return b_.node("Unsqueeze", {share, b_.ints({3})});
   }
 

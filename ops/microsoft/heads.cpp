@@ -5,8 +5,6 @@
 namespace tessera {
 namespace {
 
-Attributes to(DType t) { return {{"to", std::int64_t{static_cast<int>(t)}}}; }
-
 // True for keys: bool [B x 1 x 1 x keys] or [B x 1 x Lq x keys].
 ValueId kept(NodeBuilder& b, const Padding& p) {
   const Shape *s = b.shape(p.mask), *q = b.shape(p.q);
@@ -16,10 +14,10 @@ ValueId kept(NodeBuilder& b, const Padding& p) {
     check(!p.cache, Code::unsupported, "a mask [B] beside a cache is not supported");
     check(!q || (*s)[0] == (*q)[0], Code::unsupported, "a mask must be [B], [B x L] or [B x Lq x L], got ", *s);
     const auto number = [&](std::int64_t x) { return b.constant(Tensor::scalar(x)); };
-    const ValueId places = b.node("Cast", {b.node("Range", {number(0), p.keys, number(1)})}, to(DType::i32));
+    const ValueId places = b.cast(b.node("Range", {number(0), p.keys, number(1)}), DType::i32);
     return b.node("Less", {places, b.node("Unsqueeze", {p.mask, b.ints({1, 2, 3})})});
   }
-  const ValueId keep = b.node("Cast", {p.mask}, to(DType::boolean));
+  const ValueId keep = b.cast(p.mask, DType::boolean);
   if (dims == 3) return b.node("Unsqueeze", {keep, b.ints({1})});
   // Written out, so that a mask which turns out not to be [B x keys] is an error.
   const auto listed = [&](ValueId scalar) { return b.node("Unsqueeze", {scalar, b.ints({0})}); };

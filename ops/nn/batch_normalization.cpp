@@ -129,17 +129,14 @@ class ChannelNodes {
       if (a != 1) others_.push_back(a);
   }
   const std::vector<std::int64_t>& others() const { return others_; }
-  ValueId spread(ValueId v) { return reshaped(g_, cast(v, g_.dtype(g_.in(0))), channel_); }
+  ValueId spread(ValueId v) { return reshaped(g_, g_.cast(v, g_.dtype(g_.in(0))), channel_); }
   // Summed, as input `like` is.
   ValueId sum(ValueId v, int like) {
     const ValueId sums = g_.node("ReduceSum", {v, g_.ints(others_)}), to = g_.in(like);
-    return cast(reshaped(g_, sums, Shape(*g_.shape(to))), g_.dtype(to));
+    return g_.cast(reshaped(g_, sums, Shape(*g_.shape(to))), g_.dtype(to));
   }
 
  private:
-  ValueId cast(ValueId v, DType to) {
-    return g_.dtype(v) == to ? v : g_.node("Cast", {v}, {{"to", static_cast<std::int64_t>(to)}});
-  }
   GradContext& g_;
   Shape channel_;
   std::vector<std::int64_t> others_;

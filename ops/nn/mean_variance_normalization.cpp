@@ -6,16 +6,15 @@ namespace {
 // Sixteen-bit floats are taken to f32: 1e-9 is 0 among f16, and a constant input would give 0 / 0.
 void expand(RewriteContext& c) {
   auto& b = c.build;
-  const auto cast = [&](ValueId v, DType to) { return b.node("Cast", {v}, {{"to", static_cast<std::int64_t>(to)}}); };
   const DType type = b.dtype(c.in[0]);
   const bool narrow = type == DType::f16 || type == DType::bf16;
-  const ValueId x = narrow ? cast(c.in[0], DType::f32) : c.in[0];
+  const ValueId x = b.cast(c.in[0], narrow ? DType::f32 : type);
   const ValueId axes = c.attr().has("axes") ? b.ints(c.attr().integers("axes")) : b.ints({0, 2, 3});
   const ValueId centred = b.node("Sub", {x, b.node("ReduceMean", {x, axes})});
   const ValueId variance = b.node("ReduceMean", {b.node("Mul", {centred, centred}), axes});
   const ValueId deviation = b.node("Add", {b.node("Sqrt", {variance}), b.scalar_like(x, 1e-9)});
   const ValueId y = b.node("Div", {centred, deviation});
-  c.become({narrow ? cast(y, type) : y});
+  c.become({b.cast(y, type)});
 }
 
 }  // namespace

@@ -37,13 +37,10 @@ class Loss {
       loss = b_.node("Squeeze", {loss, b_.ints({1})});
     else
       loss = reduction == "sum" ? sum(loss) : mean(loss, weight);
-    return cast(loss, b_.dtype(log_p_));
+    return b_.cast(loss, b_.dtype(log_p_));
   }
 
  private:
-  ValueId cast(ValueId v, DType to) {
-    return b_.dtype(v) == to ? v : b_.node("Cast", {v}, {{"to", static_cast<std::int64_t>(to)}});
-  }
   ValueId number(std::int64_t n) { return b_.constant(Tensor::scalar(n)); }
   ValueId sum(ValueId v) { return b_.node("ReduceSum", {v}, {{"keepdims", std::int64_t{0}}}); }
 
@@ -59,7 +56,7 @@ class Loss {
 
   // ignored_ and target_, the class to read; 0 where it is ignored, since what is ignored may be no class.
   void find_targets() {
-    target_ = b_.node("Reshape", {cast(c_.in[1], DType::i64), one_class()}, {{"allowzero", std::int64_t{1}}});
+    target_ = b_.node("Reshape", {b_.cast(c_.in[1], DType::i64), one_class()}, {{"allowzero", std::int64_t{1}}});
     if (c_.attr().has("ignore_index")) {
       ignored_ = b_.node("Equal", {target_, number(c_.attr().integer("ignore_index"))});
       target_ = b_.node("Where", {ignored_, number(0), target_});
@@ -72,14 +69,14 @@ class Loss {
   // 0 where the target is ignored. Sixteen-bit floats are taken to f32: the sum over a batch may leave their range.
   ValueId only_counted(ValueId v) {
     const DType type = b_.dtype(v);
-    if (type == DType::f16 || type == DType::bf16) v = cast(v, DType::f32);
+    if (type == DType::f16 || type == DType::bf16) v = b_.cast(v, DType::f32);
     return ignored_ == ValueId::none ? v : b_.node("Where", {ignored_, b_.scalar_like(v, 0), v});
   }
 
   ValueId mean(ValueId loss, ValueId weight) {
     if (weight == ValueId::none && ignored_ == ValueId::none)
       return b_.node("ReduceMean", {loss}, {{"keepdims", std::int64_t{0}}});
-    if (weight == ValueId::none) weight = cast(b_.node("Not", {ignored_}), b_.dtype(loss));
+    if (weight == ValueId::none) weight = b_.cast(b_.node("Not", {ignored_}), b_.dtype(loss));
     return b_.node("Div", {sum(loss), sum(weight)});
   }
 

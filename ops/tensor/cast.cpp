@@ -21,7 +21,7 @@ void kernel(const KernelContext& k) { convert_elements(k.in(0), k.out(0)); }
 
 std::vector<ValueId> gradient(GradContext& g) {
   if (!dtypes::floats.has(g.dtype(g.in(0))) || !dtypes::floats.has(g.dtype(g.out(0)))) return {};
-  return {g.node("Cast", {g.dout(0)}, {{"to", static_cast<std::int64_t>(g.dtype(g.in(0)))}})};
+  return {g.cast(g.dout(0), g.dtype(g.in(0)))};
 }
 
 }  // namespace

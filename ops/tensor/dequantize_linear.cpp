@@ -70,8 +70,7 @@ std::vector<ValueId> gradient(GradContext& g) {
     const Attributes attributes{{"keepdims", std::int64_t{0}}, {"noop_with_empty_axes", std::int64_t{1}}};
     d = reshaped(g, g.node("ReduceSum", {d, g.ints(others)}, attributes), scale);
   }
-  if (g.dtype(d) != g.dtype(g.in(1))) d = g.node("Cast", {d}, {{"to", static_cast<std::int64_t>(g.dtype(g.in(1)))}});
-  return {ValueId::none, d};
+  return {ValueId::none, g.cast(d, g.dtype(g.in(1)))};
 }
 
 }  // namespace

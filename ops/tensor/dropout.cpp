@@ -60,12 +60,10 @@ std::vector<ValueId> gradient(GradContext& g) {
   const auto given = [&](int i) { return g.has(i) ? g.in(i) : ValueId::none; };
   std::vector<ValueId> d{g.node("Dropout", {g.dout(0), given(1), given(2)}, {{"seed", g.attr().integer("seed")}})};
   if (!g.needs(1) || !g.has(2)) return d;
-  const auto cast = [&](ValueId v) {
-    return g.node("Cast", {v}, {{"to", static_cast<std::int64_t>(g.dtype(g.dout(0)))}});
-  };
-  const ValueId kept = g.node("Sub", {g.scalar_like(g.dout(0), 1), cast(g.in(1))});
+  const DType type = g.dtype(g.dout(0));
+  const ValueId kept = g.node("Sub", {g.scalar_like(g.dout(0), 1), g.cast(g.in(1), type)});
   const ValueId slope = g.node("Div", {g.node("Mul", {g.dout(0), g.out(0)}), kept});
-  d.push_back(g.node("Mul", {slope, cast(g.in(2))}));
+  d.push_back(g.node("Mul", {slope, g.cast(g.in(2), type)}));
   return d;
 }
 
@@ -84,7 +82,7 @@ void adapt_12(RewriteContext& c) {
 void adapt_10(RewriteContext& c) {
   if (c.outputs < 2 || !c.wanted[1]) return;
   auto results = c.build.nodes("Dropout", {c.in[0]}, {}, 2);
-  results[1] = c.build.node("Cast", {results[1]}, {{"to", static_cast<std::int64_t>(c.build.dtype(c.in[0]))}});
+  results[1] = c.build.cast(results[1], c.build.dtype(c.in[0]));
   c.become(results);
 }
 

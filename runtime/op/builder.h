@@ -23,6 +23,10 @@ class NodeBuilder {
   ValueId node(std::string_view op, std::vector<ValueId> in, Attributes attributes = {}) {
     return nodes(op, std::move(in), std::move(attributes), 1)[0];
   }
+  // v as elements of `to`: v itself where it has them already.
+  ValueId cast(ValueId v, DType to) {
+    return dtype(v) == to ? v : node("Cast", {v}, {{"to", static_cast<std::int64_t>(to)}});
+  }
   virtual ValueId constant(Tensor value) = 0;
   // A scalar of v's element type.
   ValueId scalar_like(ValueId v, double x) { return constant(Tensor::scalar(dtype(v), x)); }

@@ -135,7 +135,7 @@ class Joining {
       const auto [at, fresh] = rounded.try_emplace(in.back(), ValueId::none);
       if (fresh) {
         build_.name_nodes(name);
-        at->second = build_.node("Cast", {in.back()}, {{"to", static_cast<std::int64_t>(given)}});
+        at->second = build_.cast(in.back(), given);
       }
       in.back() = at->second;
     }
@@ -177,11 +177,8 @@ class Joining {
 
   // ErrorSums of a against b, which is the reference's.
   ValueId error(ValueId a, ValueId b) {
-    const auto f64 = static_cast<std::int64_t>(DType::f64);
-    if (!dtypes::floats.has(build_.dtype(b))) b = build_.node("Cast", {b}, {{"to", f64}});
-    if (build_.dtype(a) != build_.dtype(b))
-      a = build_.node("Cast", {a}, {{"to", static_cast<std::int64_t>(build_.dtype(b))}});
-    return build_.node("tessera::ErrorSums", {a, b});
+    if (!dtypes::floats.has(build_.dtype(b))) b = build_.cast(b, DType::f64);
+    return build_.node("tessera::ErrorSums", {build_.cast(a, build_.dtype(b)), b});
   }
 
   ComparedSite compare_site(std::size_t s, std::size_t p) {
@@ -212,15 +209,13 @@ class Joining {
   // The keys a method attends to are some of the dense one's, so sum_kept exp(s) / sum_all exp(s) = exp(lse - dense).
   // Queries that copy another's output have lse = -inf and do not count.
   ValueId kept_mass(ValueId lse, ValueId dense) {
-    const auto like_dense = [&](ValueId v) {
-      return build_.node("Cast", {v}, {{"to", static_cast<std::int64_t>(build_.dtype(dense))}});
-    };
+    const DType type = build_.dtype(dense);
     const auto total = [&](ValueId v) { return build_.node("ReduceSum", {v}, {{"keepdims", std::int64_t{0}}}); };
-    if (build_.dtype(lse) != build_.dtype(dense)) lse = like_dense(lse);
+    lse = build_.cast(lse, type);
     const ValueId computed = build_.node("Not", {build_.node("IsInf", {lse})});
     const ValueId share = build_.node("Exp", {build_.node("Sub", {lse, dense})});
     const ValueId kept = build_.node("Where", {computed, share, build_.scalar_like(dense, 0)});
-    return build_.node("Div", {total(kept), total(like_dense(computed))});
+    return build_.node("Div", {total(kept), total(build_.cast(computed, type))});
   }
 
   void compare_outputs(std::size_t p) {

@@ -31,7 +31,7 @@ void multiply_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   const bool gemm = n.op->name == "Gemm";
   const AttributeReader attr(n.op->attributes, n.attributes);
   const auto rounded = [&](ValueId v, bool transposed) {
-    const ValueId x = edit.node("Cast", {v}, {{"to", static_cast<std::int64_t>(DType::bf16)}});
+    const ValueId x = edit.cast(v, DType::bf16);
     return transposed ? edit.node("Transpose", {x}) : x;
   };
   const auto scaled = [&](ValueId v, float by) {
@@ -39,7 +39,7 @@ void multiply_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   };
   ValueId y = edit.node("tessera::WideMatMul",
                         {rounded(n.in[0], gemm && attr.flag("transA")), rounded(n.in[1], gemm && attr.flag("transB"))});
-  if (given != DType::f32) y = edit.node("Cast", {y}, {{"to", static_cast<std::int64_t>(given)}});
+  y = edit.cast(y, given);
   if (gemm) y = scaled(y, attr.real("alpha"));
   if (n.in.size() > 2) y = edit.node("Add", {y, scaled(n.in[2], attr.real("beta"))});
   edit.replace(n.out[0], y);

@@ -5,8 +5,6 @@
 namespace tessera {
 namespace {
 
-Attributes to_type(DType t) { return {{"to", static_cast<std::int64_t>(t)}}; }
-
 // The type variable of a port, past the end that of a variadic last one.
 std::string_view variable(std::span<const Port> ports, std::size_t i) {
   return ports[std::min(i, ports.size() - 1)].type;
@@ -25,7 +23,7 @@ void compute_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   for (std::size_t i = 0; i < in.size(); ++i) {
     if (in[i] == ValueId::none || variable(n.op->inputs, i) != type) continue;
     ValueId& cast = rounded.try_emplace(in[i], ValueId::none).first->second;
-    if (cast == ValueId::none) cast = edit.node("Cast", {in[i]}, to_type(DType::bf16));
+    if (cast == ValueId::none) cast = edit.cast(in[i], DType::bf16);
     in[i] = cast;
   }
   std::vector<std::string> names;
@@ -34,7 +32,7 @@ void compute_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   for (std::size_t i = 0; i < n.out.size(); ++i) {
     if (n.out[i] == ValueId::none) continue;
     const bool back = variable(n.op->outputs, i) == type;
-    edit.replace(n.out[i], back ? edit.node("Cast", {out[i]}, to_type(given)) : out[i]);
+    edit.replace(n.out[i], back ? edit.cast(out[i], given) : out[i]);
   }
   edit.erase(id);
 }

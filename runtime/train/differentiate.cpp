@@ -228,9 +228,7 @@ class Differentiation {
     for (std::size_t i = 0; i < std::min(gradients.size(), n.in.size()); ++i) {
       if (gradients[i] == ValueId::none || !needed[i]) continue;
       const Value& x = forward_.at(n.in[i]);
-      ValueId d = reduced(build_, gradients[i], *x.shape);
-      if (build_.dtype(d) != x.dtype) d = build_.node("Cast", {d}, {{"to", static_cast<std::int64_t>(x.dtype)}});
-      parts_[index(n.in[i])].push_back(d);
+      parts_[index(n.in[i])].push_back(build_.cast(reduced(build_, gradients[i], *x.shape), x.dtype));
     }
   }
 

@@ -220,8 +220,7 @@ class MaskWriter {
     return t.negated ? edit_.node("Not", {v}) : v;
   }
   ValueId biased(const Term& t) {
-    ValueId v = t.as_written.value;
-    if (edit_.dtype(v) != s_.type) v = edit_.node("Cast", {v}, {{"to", std::int64_t{static_cast<int>(s_.type)}}});
+    ValueId v = edit_.cast(t.as_written.value, s_.type);
     if (t.as_written.number != 1) v = edit_.node("Mul", {v, edit_.scalar_like(v, t.as_written.number)});
     return fitted(v, t.as_written.frame);
   }

@@ -21,15 +21,10 @@ Shape permuted(const Shape& s, const IntList& perm) {
   return out;
 }
 
-ValueId cast(Edit& edit, ValueId v, DType to) {
-  if (edit.dtype(v) == to) return v;
-  return edit.node("Cast", {v}, {{"to", std::int64_t{static_cast<int>(to)}}});
-}
-
 // The tensor that an operand lies in.
 ValueId tensor_of(Edit& edit, ValueId operand, const Candidate& c) {
   if (c.copy.empty()) return c.view.base;
-  if (c.cast != DType::undefined) operand = cast(edit, operand, c.cast);
+  if (c.cast != DType::undefined) operand = edit.cast(operand, c.cast);
   return is_identity(c.copy) ? operand : edit.node("Transpose", {operand}, {{"perm", c.copy}});
 }
 
@@ -82,7 +77,7 @@ void write_site(Graph& g, Edit& edit, const Registry& registry, const AttentionL
   for (const ValueId o : site.outputs) names.push_back(o == ValueId::none ? "" : concat(g.at(o).name, ".of"));
   auto out = edit.add(registry.at("tessera.attention::dense"), site.name, in, attributes, names);
   g.nodes.back().scope = site.scope;
-  ValueId y = cast(edit, out[0], g.at(wanted).dtype);
+  ValueId y = edit.cast(out[0], g.at(wanted).dtype);
   if (!copy.empty()) y = edit.node("Transpose", {y}, {{"perm", inverse(copy)}});
   // Values keep the names they had.
   const auto stand_for = [&](ValueId old, ValueId by) {
