@@ -61,6 +61,20 @@ template <class T>
   return x - Vec<T>{};  // x - 0 keeps the sign of a zero; x + 0 would not
 }
 
+// v or p, from here on in a register of its own. With 16 registers, and only then, compilers need to be told: they read
+// an operand of several products from memory each time, move sums about, and keep an address for every element of the
+// steps that are written out.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> in_register(Vec<T> v) {
+  if constexpr (kRegisters == 16) asm("" : "+x"(v));
+  return v;
+}
+template <class T>
+[[gnu::always_inline]] inline T* in_register(T* p) {
+  if constexpr (kRegisters == 16) asm("" : "+r"(p));
+  return p;
+}
+
 // The first n < kLanes elements; the other lanes are 0 and their memory is not touched.
 template <class T>
 inline Vec<T> load_first(const T* p, int n) {
@@ -80,13 +94,26 @@ template <class T>
   return a * b + c;
 }
 
-// Lane-wise maximum; where a is NaN the result is b.
+// Lane-wise maximum and minimum; where a or b is NaN the result is b. (Compilers see the instruction in a > b ? a : b
+// only while neither is a constant.)
 template <class T>
 [[gnu::always_inline]] inline Vec<T> maximum(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, float>) return (Vec<T>)_mm512_maskz_max_ps(kAll16, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<T, float>) return (Vec<T>)_mm256_max_ps((__m256)a, (__m256)b);
 #endif
   return a > b ? a : b;
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> minimum(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) return (Vec<T>)_mm512_maskz_min_ps(kAll16, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<T, float>) return (Vec<T>)_mm256_min_ps((__m256)a, (__m256)b);
+#endif
+  return a < b ? a : b;
 }
 
 template <class T>
@@ -137,16 +164,13 @@ template <class T>
   using I = Lane<T>;
   constexpr int mantissa = std::numeric_limits<T>::digits - 1;  // 23, 52
   constexpr I bias = std::numeric_limits<T>::max_exponent - 1;  // 127, 1023
-  constexpr T low = 1 - bias, high = bias + 1;
-  constexpr T magic = T(3) * T(I(1) << (mantissa - 1));  // adding it rounds to an integer in the low bits
-  const Vec<T> under = broadcast(low), over = broadcast(high);
-  Vec<T> y = x < under ? under : x;  // NaN passes both tests
-  y = y > over ? over : y;
+  // Adding it rounds to an integer n; the low bits of the sum are then n + bias, the exponent of 2^n: all ones, +inf,
+  // for the greatest n; none, 0, for the least.
+  constexpr T magic = T(3) * T(I(1) << (mantissa - 1)) + T(bias);
+  const Vec<T> y = minimum<T>(broadcast(T(bias + 1)), maximum<T>(broadcast(T(-bias)), x));  // NaN passes both
   const Vec<T> shifted = y + magic;
   const Vec<T> p = detail::exp2_fraction<T>(y - (shifted - magic));
-  const Vec<I> power = ((Vec<I>)shifted + bias) << mantissa;
-  const Vec<T> result = p * (Vec<T>)power;
-  return x < under ? Vec<T>{} : result;
+  return p * (Vec<T>)((Vec<I>)shifted << mantissa);
 #endif
 }
 
@@ -344,10 +368,36 @@ void multiply_pairs(Start start, X x, const bf16* panel, std::ptrdiff_t stride, 
   }
 }
 
+// Conversions that the CPU has as instructions; for bf16, the two that GCC 12 makes four of.
 #if defined(__AVX512F__)
+template <>
+[[gnu::always_inline]] inline Vec<float> load_as<float, bf16>(const bf16* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return (Vec<float>)((Vec<std::uint32_t>)_mm512_maskz_cvtepu16_epi32(kAll16, bits) << 16);
+}
 template <>
 [[gnu::always_inline]] inline Vec<float> load_as<float, f16>(const f16* p) {
   return (Vec<float>)_mm512_maskz_cvtph_ps(kAll16, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+template <>
+[[gnu::always_inline]] inline void store_as<float, f16>(f16* p, Vec<float> v) {
+  const __m256i half = _mm512_maskz_cvtps_ph(kAll16, (__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half);
+}
+#elif defined(__AVX2__) && defined(__F16C__)
+template <>
+[[gnu::always_inline]] inline Vec<float> load_as<float, bf16>(const bf16* p) {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return (Vec<float>)((Vec<std::uint32_t>)_mm256_cvtepu16_epi32(bits) << 16);
+}
+template <>
+[[gnu::always_inline]] inline Vec<float> load_as<float, f16>(const f16* p) {
+  return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+template <>
+[[gnu::always_inline]] inline void store_as<float, f16>(f16* p, Vec<float> v) {
+  const __m128i half = _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), half);
 }
 #endif
 

@@ -143,6 +143,25 @@ void expect_conversions() {
   }
 }
 
+// Vectors are rounded as single numbers are: to nearest even, into subnormals, over the top, NaN.
+template <class T>
+void expect_rounding() {
+  constexpr int lanes = kLanes<float>;
+  float wide[lanes];
+  T narrow[lanes];
+  for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += 1009 * lanes) {
+    for (int l = 0; l < lanes; ++l)
+      wide[l] = std::bit_cast<float>(static_cast<std::uint32_t>(bits + 1009u * static_cast<std::uint32_t>(l)));
+    store_as<float>(narrow, load(wide));
+    for (int l = 0; l < lanes; ++l) ASSERT_EQ(narrow[l].bits, T(wide[l]).bits) << wide[l];
+  }
+}
+
+TEST(Simd, rounds_to_16_bit_types) {
+  expect_rounding<f16>();
+  expect_rounding<bf16>();
+}
+
 TEST(Simd, converts_16_bit_types) {
   expect_conversions<f16>();
   expect_conversions<bf16>();
