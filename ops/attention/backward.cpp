@@ -40,7 +40,7 @@ struct Backward {
     C* dq_acc;           // per block [qk_dim][lanes]
     C *p, *ds;           // [kTileKeys][kTileQueries]
     C *extra, *tanh;     // [kTileKeys][lanes], [kTileKeys][kTileQueries]
-    C *k_copy, *v_copy;  // [kTileKeys][dim] for 16-bit types
+    C *k_copy, *v_copy;  // [kTileKeys][dim] of a tile, or null, see rows_as
   };
   using Tile = QueryTile<T>;
 
@@ -67,9 +67,10 @@ void Backward<T>::run(std::int64_t batch, std::int64_t kv_head, std::int64_t key
   Tile tile;
   const std::int64_t q_pitch = tile.q_pitch = copy_pitch<C>(shape.qk_dim);
   const std::int64_t v_pitch = tile.v_pitch = copy_pitch<C>(shape.v_dim);
-  const std::int64_t copies = converts ? kTileKeys : 0, square = kTileKeys * kTileQueries;
+  const std::int64_t k_copy = converts || copy_pays(kTileBlocks<C>) ? kTileKeys * q_pitch : 0;
+  const std::int64_t v_copy = converts ? kTileKeys * v_pitch : 0, square = kTileKeys * kTileQueries;
   const Scratch<C> memory(kTileQueries * (q_pitch + v_pitch + 2 * shape.qk_dim + shape.v_dim) +
-                          square * (problem.cap != C(0) ? 3 : 2) + kTileKeys * lanes + copies * (q_pitch + v_pitch));
+                          square * (problem.cap != C(0) ? 3 : 2) + kTileKeys * lanes + k_copy + v_copy);
   C* next = memory.data();
   const auto take = [&](std::int64_t n) { return std::exchange(next, next + n); };
   tile.q_rows = take(kTileQueries * q_pitch);
@@ -81,8 +82,8 @@ void Backward<T>::run(std::int64_t batch, std::int64_t kv_head, std::int64_t key
   work.ds = take(square);
   work.extra = take(kTileKeys * lanes);
   work.tanh = problem.cap != C(0) ? take(square) : nullptr;
-  work.k_copy = take(copies * q_pitch);
-  work.v_copy = take(copies * v_pitch);
+  work.k_copy = k_copy > 0 ? take(k_copy) : nullptr;
+  work.v_copy = v_copy > 0 ? take(v_copy) : nullptr;
 
   const std::int64_t sets = problem.folded ? 1 : shape.group();
   const std::int64_t end_row = std::min(problem.set_rows(), (row_range + 1) * rows);

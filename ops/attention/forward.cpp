@@ -88,13 +88,14 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const int blocks = (at.count + lanes - 1) / lanes;
   const std::int64_t panel = shape.qk_dim * lanes, acc = shape.v_dim * lanes, scores = kTileKeys * lanes;
   const bool masked = problem.mask.bias != nullptr || problem.mask.keep != nullptr;
-  const std::int64_t copies = std::is_same_v<T, C> ? 0 : kTileKeys;
-  const std::int64_t k_copies = copies * copy_pitch<C>(shape.qk_dim), v_copies = copies * copy_pitch<C>(shape.v_dim);
+  constexpr bool converts = !std::is_same_v<T, C>;
+  const std::int64_t k_copies = converts ? kTileKeys * copy_pitch<C>(shape.qk_dim) : 0;
+  const std::int64_t v_copies = converts || copy_pays(blocks) ? kTileKeys * copy_pitch<C>(shape.v_dim) : 0;
   const Scratch<C> memory(blocks * (panel + acc) + scores * (masked ? 2 : 1) + k_copies + v_copies);
   C* const s = memory.data() + blocks * (panel + acc);
   C* const extra = s + scores;
-  C* const k_copy = extra + (masked ? scores : 0);
-  C* const v_copy = k_copy + k_copies;
+  C* const copies = extra + (masked ? scores : 0);
+  C *const k_copy = k_copies > 0 ? copies : nullptr, *const v_copy = v_copies > 0 ? copies + k_copies : nullptr;
 
   QueryBlock<T> block[kMostBlocks<C>];
   OnlineSoftmax<C> state[kMostBlocks<C>];
@@ -119,7 +120,7 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
     for (int b = 0; b < blocks; ++b) {
       const Rows<const C> queries{memory.data() + b * panel, lanes};
       if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
-      state[b].add(s, count, problem.unit, v, shape.v_dim, kTileKeys * v.stride);
+      state[b].add(s, count, problem.unit, v, shape.v_dim, v_copy == nullptr ? kTileKeys * v.stride : 0);
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);

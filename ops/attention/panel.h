@@ -92,12 +92,22 @@ void prefetch_row_to_write(S* row, std::int64_t dim) {
   for (std::int64_t c = 0; c < dim; c += static_cast<std::int64_t>(64 / sizeof(S))) __builtin_prefetch(row + c, 1);
 }
 
-// The rows of a tile as C: in place where the storage type is C, else converted into `copy`, of pitch copy_pitch.
+// Whether rows that tile_accumulate reads are worth a copy for `blocks` blocks of queries, even where they are C. It
+// takes kBlockRows elements of every row at a time: with 16 registers a quarter of a cache line, and rows that lie a
+// power of two apart have few sets of L1 to share, so that each line comes from L2 four times.
+constexpr bool copy_pays(int blocks) { return kBlockRows < 8 && blocks > 2; }
+
+// The rows of a tile as C: in place, or converted into `copy`, of pitch copy_pitch, which may be null if the storage
+// type is C.
 template <class C, class S>
 Rows<const C> rows_as(const S* rows, std::ptrdiff_t stride, int count, std::int64_t dim, C* copy) {
-  if constexpr (std::is_same_v<C, S>) return {rows, stride};
+  if constexpr (std::is_same_v<C, S>)
+    if (copy == nullptr) return {rows, stride};
   const std::int64_t pitch = copy_pitch<C>(dim);
-  for (int j = 0; j < count; ++j) copy_row<C>(rows + j * stride, dim, copy + j * pitch);
+  for (int j = 0; j < count; ++j) {
+    prefetch_row(rows + std::min(j + kRowsAhead, count - 1) * stride, dim);
+    copy_row<C>(rows + j * stride, dim, copy + j * pitch);
+  }
   return {copy, static_cast<std::ptrdiff_t>(pitch)};
 }
 

@@ -102,10 +102,11 @@ class QueryStates {
 
   void redo_statistics(std::int64_t set, const QueryBlock<T>& block, QueryState<C>* states) const {
     const auto& shape = problem_.shape;
-    const std::int64_t copies = std::is_same_v<T, C> ? 0 : kTileKeys * copy_pitch<C>(shape.qk_dim);
+    constexpr bool converts = !std::is_same_v<T, C>;
+    const std::int64_t copies = converts ? kTileKeys * copy_pitch<C>(shape.qk_dim) : 0;
     const Scratch<C> memory(lanes * (shape.qk_dim + 2 * kTileKeys) + copies);
     C *const panel = memory.data(), *const s = panel + lanes * shape.qk_dim, *const extra = s + lanes * kTileKeys,
-             *const k_copy = extra + lanes * kTileKeys;
+             *const k_copy = converts ? extra + lanes * kTileKeys : nullptr;
     const T* rows[lanes];
     for (int i = 0; i < block.vectors * simd::kLanes<C>; ++i) {
       const int query = std::min(i, block.count - 1);

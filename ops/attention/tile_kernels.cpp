@@ -14,33 +14,50 @@ enum class Walk {
   across_rows  // x[step * stride + r]: a sum of outer products
 };
 
-// What is wanted soon: element step * along + step % kBlockRows * across, asked for at each step.
+// Steps that are written out: with 16 registers one is too short to carry the cost of a loop.
+constexpr int kSteps = simd::kRegisters == 32 ? 1 : 4;
+template <class C>
+constexpr int kLine = 64 / sizeof(C);  // elements of a cache line
+
+// What is wanted soon: element step * along + step / kSteps % kBlockRows * across, asked for every kSteps steps.
 template <class C>
 struct Soon {
   const C* data;
   std::ptrdiff_t along, across;
 };
 
+// acc[r][v] += x(r) * panel[v].
+template <Walk walk, class C, int R, int V>
+[[gnu::always_inline]] inline void multiply_step(const C* x, std::ptrdiff_t stride, const C* panel,
+                                                 Vec<C> (&acc)[R][V]) {
+  Vec<C> lane[V];
+#pragma GCC unroll 8
+  for (int v = 0; v < V; ++v) lane[v] = simd::in_register<C>(simd::load(panel + v * kLanes<C>));
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const Vec<C> scalar = simd::broadcast<C>(walk == Walk::along_row ? x[r * stride] : x[r]);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) acc[r][v] = simd::in_register<C>(simd::multiply_add<C>(scalar, lane[v], acc[r][v]));
+  }
+}
+
 // acc[r][v] += sum over steps of x(r, step) * panel[step][v].
 template <Walk walk, class C, int R, int V>
 [[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
                                             Vec<C> (&acc)[R][V], Soon<C> soon) {
+  const std::ptrdiff_t next = walk == Walk::along_row ? 1 : x.stride;
   const C* a = x.data;
   const C* b = panel.data;
-  for (std::int64_t step = 0; step < steps; ++step) {
-    Vec<C> lane[V];
+  std::int64_t step = 0;
+  for (; step + kSteps <= steps; step += kSteps) {
+    __builtin_prefetch(soon.data + step * soon.along + step / kSteps % kBlockRows * soon.across, 0, 2);
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) lane[v] = simd::load(b + v * kLanes<C>);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Vec<C> scalar = simd::broadcast<C>(walk == Walk::along_row ? a[r * x.stride] : a[r]);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) acc[r][v] = simd::multiply_add<C>(scalar, lane[v], acc[r][v]);
+    for (int u = 0; u < kSteps; ++u, a += next, b += panel.stride) {
+      a = simd::in_register(a), b = simd::in_register(b);
+      multiply_step<walk>(a, x.stride, b, acc);
     }
-    __builtin_prefetch(soon.data + step * soon.along + step % kBlockRows * soon.across, 0, 2);
-    a += walk == Walk::along_row ? 1 : x.stride;
-    b += panel.stride;
   }
+  for (; step < steps; ++step, a += next, b += panel.stride) multiply_step<walk>(a, x.stride, b, acc);
 }
 
 template <class C, int R, int V>
@@ -64,7 +81,7 @@ template <class C, int R, int V>
 
 template <class C, int R, int V>
 void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out,
-                      std::ptrdiff_t ahead) {
+                      const C* soon) {
   Vec<C> acc[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -74,7 +91,7 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
     }
   }
   prefetch_block<C, R, V>({out.row(R), out.stride});  // the next block's, which cannot start without
-  multiply<Walk::across_rows>(values, p, key_count, acc, {values.data + ahead, values.stride, 0});
+  multiply<Walk::across_rows>(values, p, key_count, acc, {soon, values.stride, 0});
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -123,8 +140,9 @@ void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for (std::int64_t c = 0; c < dim; c += kBlockRows) {
       with_constant<kBlockRows>(static_cast<int>(std::min<std::int64_t>(kBlockRows, dim - c)), [&](auto r) {
+        const C* const soon = values.row(c / kBlockRows % kSteps) + c + ahead;
         accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
-                                      ahead);
+                                      soon);
       });
     }
   });
@@ -140,8 +158,10 @@ void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> r
     with_constant<kBlockVectors>(vectors, [&](auto v) {
       for (int j = 0; j < key_count; j += kBlockRows) {
         // The first columns ask for p, the others for `right`, each block of rows for other columns of it.
+        const int block = j / kBlockRows;
         const Soon<C> rows_of_p{p.row(j) + ahead_p, 1, p.stride},
-            columns_of_right{right.data + j / kBlockRows * lanes % dim + ahead_right, right.stride, 0};
+            columns_of_right{right.row(block % kSteps) + block / kSteps * kLine<C> % dim + ahead_right, right.stride,
+                             0};
         with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
           outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
                                    {out.row(j) + c, out.stride}, c == 0 ? rows_of_p : columns_of_right);
