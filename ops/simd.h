@@ -219,10 +219,6 @@ template <int half, class T>
   if constexpr (half * 2 < n) transpose_from<half * 2, T>(rows);
 }
 
-}  // namespace detail
-
-namespace detail {
-
 template <int half, class T, int... i>
 [[gnu::always_inline]] inline Vec<T> largest_of_halves(Vec<T> v, std::integer_sequence<int, i...> lanes) {
   v = maximum<T>(v, __builtin_shufflevector(v, v, (i ^ half)...));
