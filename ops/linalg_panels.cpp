@@ -203,10 +203,14 @@ struct Matrices {
 bool suits_panels(const Product& p) {
   // Measured against pieces of 1,024 rows by oneDNN, on AVX-512 and AVX2: packing pays from 512 of each on (768^3 2 to
   // 10 % faster, 512^3 slower; 4096^2 by a depth of 256 11 % slower: C is read and written once, whatever the depth).
-  constexpr double least_volume = 1 << 28;
-  return simd::kVectorBytes >= 32 && std::min({p.m, p.n, p.k}) >= 512 &&
-         static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) >= least_volume &&
-         (!p.addend || (p.beta == 1 && p.addend_columns == 1));
+  // On AVX2 oneDNN reads B where it lies for few rows of A; rows a multiple of 2 KB apart share few sets of L1, and it
+  // falls to half its pace (GFLOP/s on Zen 3, oneDNN : packed: 32x1024x1024 36 : 43, 128x1024x1024 40 : 63,
+  // 256x3072x768 40 : 67, 512^3 54 : 70; with B transposed, 512x512x512 86 : 85).
+  const bool crowded = simd::kRegisters == 16 && !p.b.transposed && p.b.row_stride % 512 == 0;
+  const double volume = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const bool large = crowded ? std::min({p.m * 8, p.n, p.k * 2}) >= 256 && volume >= 1 << 24
+                             : std::min({p.m, p.n, p.k}) >= 512 && volume >= 1 << 28;
+  return simd::kVectorBytes >= 32 && large && (!p.addend || (p.beta == 1 && p.addend_columns == 1));
 }
 
 void panel_product(const Product& p, const float* a, const float* b, float* c) {

@@ -114,7 +114,8 @@ TYPED_TEST(ProductOf, ragged_and_transposed_operands) {
 
 TYPED_TEST(ProductOf, products_cut_into_pieces) {
   const double tolerance = sizeof(TypeParam) == 2 ? 1.0 / 128 : 1e-5;
-  for (const auto& [m, n, k] : {std::array{301, 533, 77}, std::array{3, 2011, 600}, std::array{2011, 3, 600}})
+  for (const auto& [m, n, k] :
+       {std::array{301, 533, 77}, std::array{3, 2011, 600}, std::array{2011, 3, 600}, std::array{70, 512, 500}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true}) expect_product<TypeParam>(dense(m, n, k, ta, tb), tolerance);
 }
@@ -205,8 +206,8 @@ TEST(Product, integers_wrap) {
 }
 
 TEST(Product, is_the_same_for_any_number_of_threads) {
-  for (const auto& [m, n, k] :
-       {std::array{517, 769, 333}, std::array{1, 5000, 700}, std::array{2100, 96, 64}, std::array{700, 1601, 300}}) {
+  for (const auto& [m, n, k] : {std::array{517, 769, 333}, std::array{1, 5000, 700}, std::array{2100, 96, 64},
+                                std::array{700, 1601, 300}, std::array{70, 512, 500}}) {
     const Product p = dense(m, n, k, false, true);
     std::vector<float> a(static_cast<std::size_t>(p.a.row_stride * m)), b(static_cast<std::size_t>(p.b.row_stride * n));
     for (std::size_t i = 0; i < a.size(); ++i) a[i] = std::sin(static_cast<float>(i));
