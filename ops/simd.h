@@ -147,7 +147,7 @@ template <class T>
 }  // namespace detail
 
 // 2^x within 1.2 ulp for x in [-126, 127.5) (f64: [-1022, 1023.5)); beyond, +inf (AVX-512: from 128 and 1024 on).
-// Below, a subnormal (AVX-512) or 0. 2^-inf = 0, NaN stays NaN.
+// Below, a subnormal or 0. 2^-inf = 0, NaN stays NaN.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> exp2(Vec<T> x) {
 #if defined(__AVX512DQ__)
