@@ -37,10 +37,10 @@ class LinesAhead {
     key_ = std::min({key_, begin + kGroupKeys, end});
   }
   // So many rows of `dim` elements are at work next.
-  void use(std::int64_t rows, std::int64_t dim) { due_ += rows * ((dim + kLine - 1) / kLine); }
+  void use(std::int64_t rows, std::int64_t dim) { due_ += rows * ((dim + kLine<T> - 1) / kLine<T>); }
   // Asks for a few of the lines that are due. One by one is measurably better than all at a time.
   void step() {
-    for (int u = 0; u < 4 && due_ > 0; ++u, --due_, at_ += kLine) {
+    for (int u = 0; u < 4 && due_ > 0; ++u, --due_, at_ += kLine<T>) {
       while (at_ >= width_) {
         if (key_ == std::min(group_ + kGroupKeys, end_)) {
           if (in_v_) group_ += kGroupKeys;
@@ -59,7 +59,6 @@ class LinesAhead {
 
  private:
   static constexpr std::int64_t kBytes = 8192;
-  static constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(T));  // elements
 
   const KeyRows<T>* keys_;
   std::int64_t end_, group_, key_;  // key_ of the group comes next, in K or V

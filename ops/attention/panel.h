@@ -63,8 +63,7 @@ void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t 
 // Row length of a copy that is read column by column: an odd number of cache lines spreads it over all cache sets.
 template <class C>
 std::int64_t copy_pitch(std::int64_t dim) {
-  constexpr std::int64_t line = 64 / sizeof(C);
-  return (divide_up(dim, line) | 1) * line;
+  return (divide_up(dim, kLine<C>) | 1) * kLine<C>;
 }
 
 template <class C, class S>
@@ -84,12 +83,12 @@ void copy_row(const S* from, std::int64_t dim, C* to) {
 inline constexpr int kRowsAhead = 4;
 template <class S>
 void prefetch_row(const S* row, std::int64_t dim) {
-  for (std::int64_t c = 0; c < dim; c += static_cast<std::int64_t>(64 / sizeof(S))) __builtin_prefetch(row + c);
+  for (std::int64_t c = 0; c < dim; c += kLine<S>) __builtin_prefetch(row + c);
 }
 
 template <class S>
 void prefetch_row_to_write(S* row, std::int64_t dim) {
-  for (std::int64_t c = 0; c < dim; c += static_cast<std::int64_t>(64 / sizeof(S))) __builtin_prefetch(row + c, 1);
+  for (std::int64_t c = 0; c < dim; c += kLine<S>) __builtin_prefetch(row + c, 1);
 }
 
 // Whether rows that tile_accumulate reads are worth a copy for `blocks` blocks of queries, even where they are C. It

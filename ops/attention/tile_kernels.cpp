@@ -16,8 +16,6 @@ enum class Walk {
 
 // Steps that are written out: with 16 registers one is too short to carry the cost of a loop.
 constexpr int kSteps = simd::kRegisters == 32 ? 1 : 4;
-template <class C>
-constexpr int kLine = 64 / sizeof(C);  // elements of a cache line
 
 // What is wanted soon: element step * along + step / kSteps % kBlockRows * across, asked for every kSteps steps.
 template <class C>

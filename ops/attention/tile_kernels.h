@@ -32,6 +32,10 @@ inline constexpr int kBlockLanes = kBlockVectors* simd::kLanes<C>;
 // Rows of a register block: with kBlockVectors vectors each, 24 accumulators of 32 registers, or 12 of 16.
 inline constexpr int kBlockRows = simd::kRegisters == 32 ? 8 : 4;
 
+// Elements of a cache line.
+template <class C>
+inline constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(C));
+
 // Calls f(integral_constant<n>) for 1 <= n <= limit.
 template <int limit, class F>
 [[gnu::always_inline]] inline void with_constant(int n, F&& f) {
