@@ -52,13 +52,16 @@ void for_each_slice(const Tensor& in, Tensor& out, int axis, Row row) {
 template <class T>
 Compute<T> peak(const T* x, std::int64_t n) {
   using C = Compute<T>;
-  C top = -std::numeric_limits<C>::infinity(), sum = 0;
+  constexpr C least = std::numeric_limits<C>::lowest(), nothing = -std::numeric_limits<C>::infinity();
+  C top = nothing, sum = 0;
 #pragma omp simd reduction(max : top) reduction(+ : sum)
   for (std::int64_t i = 0; i < n; ++i) {
     const C v = static_cast<C>(x[i]);
     top = v > top ? v : top;
     sum += v != v ? v : C{0};  // stays 0 unless one is NaN
   }
+  // Lanes start at the least number, which some compilers (clang) take to be the least finite one.
+  if (top == least && std::none_of(x, x + n, [](T v) { return static_cast<C>(v) == least; })) top = nothing;
   return top + sum;
 }
 
