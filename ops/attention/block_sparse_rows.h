@@ -2,7 +2,6 @@
 // The tokens of tiles that are computed, in groups of up to kTileQueries: those of a tile share a list, and stand in
 // lanes together.
 #include <bit>
-#include <ranges>
 
 #include "ops/attention/block_sparse.h"
 #include "ops/attention/panel.h"
@@ -74,8 +73,9 @@ std::vector<std::int32_t> longest_first(std::int64_t n, F&& work) {
   std::vector<std::pair<int, std::int32_t>> order;
   for (std::int32_t i = 0; i < n; ++i) order.emplace_back(-std::bit_width(static_cast<std::uint64_t>(work(i))), i);
   std::ranges::sort(order);
-  const auto tasks = order | std::views::values;
-  return {tasks.begin(), tasks.end()};
+  std::vector<std::int32_t> tasks;
+  for (const auto& [work_of, task] : order) tasks.push_back(task);
+  return tasks;
 }
 
 }  // namespace tessera::attention

@@ -233,7 +233,7 @@ const BsaCase cases[] = {
 
 class BsaReference : public testing::TestWithParam<std::tuple<BsaCase, double>> {
  protected:
-  BsaCase c = [this] {
+  BsaCase c = [] {
     BsaCase c = std::get<0>(GetParam());
     c.sparse.amplitude = std::get<1>(GetParam());
     return c;

@@ -78,7 +78,7 @@ const VsaCase cases[] = {
 
 class VsaReference : public testing::TestWithParam<std::tuple<VsaCase, double>> {
  protected:
-  VsaCase c = [this] {
+  VsaCase c = [] {
     VsaCase c = std::get<0>(GetParam());
     c.sparse.amplitude = std::get<1>(GetParam());
     return c;

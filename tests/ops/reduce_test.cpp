@@ -60,9 +60,12 @@ TEST(Reduce, agrees_with_the_plain_loop_over_any_axes) {
     const Tensor x = uneven(DType::f32, shape);
     const Naive naive(x, axes);
     for (const auto& [op, expected] : {std::pair{"ReduceSum", naive.sum}, std::pair{"ReduceMax", naive.most}}) {
-      Tensor one, many;
-      with_threads(1, [&] { one = run(op, x, axes); });
-      with_threads(8, [&] { many = run(op, x, axes); });
+      const auto run_with = [&, op = op, axes = axes](int threads) {
+        Tensor y;
+        with_threads(threads, [&] { y = run(op, x, axes); });
+        return y;
+      };
+      const Tensor one = run_with(1), many = run_with(8);
       EXPECT_TRUE(close(converted(one, DType::f64), expected)) << op;
       EXPECT_TRUE(same_bits(one, many)) << op;
     }

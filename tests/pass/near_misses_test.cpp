@@ -38,7 +38,10 @@ TEST(NearMisses, of_norms) {
               return x / root(mean(call("Pow", {x, number(3, x)})) + 1e-6);
             }),
             "'constant.2' is 3, not 2");
-  EXPECT_EQ(why([&](F x, F w) { return (x + w) / root(mean(x * x) + 1e-6); }),
+  EXPECT_EQ(why([&](F x, F w) {
+              const F norm = root(mean(x * x) + 1e-6);
+              return (x + w) / norm;
+            }),
             "its mean is of the squares of 'x', not of 'Add_4.Add'");
   EXPECT_EQ(why([&](F x, F) {
               return x / root(call("ReduceMean", {x * x, ints({1}, x)}) + 1e-6);
@@ -51,7 +54,10 @@ TEST(NearMisses, of_activations) {
   EXPECT_EQ(why([](F x, F) { return x * 0.5 * (1 + call("Erf", x * 0.7)); }), "its Erf is of 0.7 x, not of 0.707107 x");
   EXPECT_EQ(why([](F x, F) { return x * (1 + call("Erf", x / 1.41421356)); }),
             "with f its Erf, it is x + x f, not 0.5 x + 0.5 x f");
-  EXPECT_EQ(why([](F x, F w) { return x * 0.5 * (1 + call("Erf", (x + w) / 1.41421356)); }),
+  EXPECT_EQ(why([](F x, F w) {
+              const F erf = call("Erf", (x + w) / 1.41421356);
+              return x * 0.5 * (1 + erf);
+            }),
             "it and the argument of 'Erf_2' are not made of one value");
   EXPECT_EQ(reason(fuse_silu_pass, [](F x, F w) { return w * call("Sigmoid", x); }),
             "it and the argument of 'Sigmoid_0' are not made of one value");

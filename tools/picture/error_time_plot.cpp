@@ -32,8 +32,8 @@ double round_step(double range) {
   return 10 * power;
 }
 
-struct Axes {
-  explicit Axes(const std::vector<PlotPoint>& points) {
+struct PlotAxes {
+  explicit PlotAxes(const std::vector<PlotPoint>& points) {
     double smallest = INFINITY, largest = 0;
     for (const auto& p : points) {
       slowest = std::max(slowest, p.seconds);
@@ -58,7 +58,7 @@ struct Axes {
 }  // namespace
 
 std::string error_time_plot(const std::string& title, const std::vector<PlotPoint>& points) {
-  const Axes axes(points);
+  const PlotAxes axes(points);
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
       "font-family=\"sans-serif\" font-size=\"12\" fill=\"#282828\">\n"

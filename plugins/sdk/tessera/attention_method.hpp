@@ -10,7 +10,6 @@
 #include <tessera/plugin.hpp>
 
 #include <array>
-#include <ranges>
 
 namespace tessera::plugin {
 
@@ -73,6 +72,27 @@ class Keep : public MethodCall {
   const tsr_keep_task* task_;
 };
 
+// The numbers of consecutive tiles, to iterate over: what std::views::iota is, which clang before 16 does not compile.
+class TileNumbers {
+ public:
+  class Iterator {
+   public:
+    explicit Iterator(std::int64_t tile) : tile_(tile) {}
+    std::int64_t operator*() const { return tile_; }
+    Iterator& operator++() { return ++tile_, *this; }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    std::int64_t tile_;
+  };
+  TileNumbers(std::int64_t first, std::int64_t count) : first_(first), count_(count) {}
+  Iterator begin() const { return Iterator(first_); }
+  Iterator end() const { return Iterator(first_ + count_); }
+
+ private:
+  std::int64_t first_, count_;
+};
+
 // Which key tiles the query tiles of this task attend to: each query tile is answered once.
 class Select : public MethodCall {
  public:
@@ -80,7 +100,7 @@ class Select : public MethodCall {
       : MethodCall(host, call, attention), task_(task) {}
   std::int64_t batch() const { return task_->batch; }
   std::int64_t head() const { return task_->head; }
-  auto query_tiles_here() const { return std::views::iota(task_->first, task_->first + task_->count); }
+  TileNumbers query_tiles_here() const { return {task_->first, task_->count}; }
   std::int64_t key_tile_count() const { return task_->key_tiles; }
   // scale * mean of the tile's kept queries . mean of the keys, for each key tile.
   std::span<const float> scores(std::int64_t query_tile) const {

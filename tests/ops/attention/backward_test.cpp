@@ -164,7 +164,7 @@ TEST(AttentionBackward, agrees_with_differences_of_forward) {
       const std::vector<double> at = *variable;
       std::vector<double> direction(at.size());
       for (double& e : direction) e = normal(engine);
-      const auto loss_at = [&](double h) {
+      const auto loss_at = [&, variable = variable](double h) {
         for (std::size_t i = 0; i < at.size(); ++i) (*variable)[i] = at[i] + h * direction[i];
         return loss();
       };

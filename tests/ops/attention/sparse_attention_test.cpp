@@ -203,7 +203,7 @@ TEST(SparseAttention, reads_operands_where_they_lie) {
     viewed["y_view"] = Ints{batch, heads, length, dim, 0, length * heads * dim, dim, heads * dim};
     viewed["y_shape"] = Ints{batch, length, heads * dim};
     const std::size_t own = method == "bsa" ? 0 : 1;
-    const auto run = [&](std::vector<Tensor> in, const Attributes& a, const Tensor& dy) {
+    const auto run = [&, method = method](std::vector<Tensor> in, const Attributes& a, const Tensor& dy) {
       in.resize(7);
       auto out = evaluate(op(method), a, pointers(in), 7);
       in.resize(7 + own);
