@@ -5,10 +5,12 @@ file(WRITE ${PROJECT_BINARY_DIR}/empty.cpp "")
 
 # GCC 12 takes _mm256_undefined_pd of its own AVX-512 headers for a use of an uninitialised variable (GCC PR 105593).
 set_source_files_properties(${PROJECT_SOURCE_DIR}/ops/linalg_eigen.cpp PROPERTIES
-                            COMPILE_OPTIONS "-Wno-uninitialized;-Wno-maybe-uninitialized")
+                            COMPILE_OPTIONS "$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>")
 if(TESSERA_SANITIZE)
   # Sanitizer builds are not optimised, which halves their compile time; the heaviest loops are, or tests take minutes.
-  file(GLOB HEAVY_LOOPS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/ops/attention/*.cpp ${PROJECT_SOURCE_DIR}/ops/linalg*.cpp)
+  file(GLOB HEAVY_LOOPS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/ops/attention/*_kernels.cpp
+       ${PROJECT_SOURCE_DIR}/ops/attention/*forward.cpp ${PROJECT_SOURCE_DIR}/ops/attention/*backward.cpp
+       ${PROJECT_SOURCE_DIR}/ops/linalg*.cpp)
   set_property(SOURCE ${HEAVY_LOOPS} APPEND PROPERTY COMPILE_OPTIONS -O1)
   set_property(SOURCE ${HEAVY_LOOPS} PROPERTY SKIP_PRECOMPILE_HEADERS ON)  # which are for one optimisation
 endif()
@@ -29,7 +31,7 @@ const std::string_view instruction_set = \"@MARCH@\";
   target_include_directories(${NAME} PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_options(${NAME} PRIVATE ${TESSERA_WARNINGS})
   target_compile_definitions(${NAME} PRIVATE EIGEN_DONT_PARALLELIZE)
-  precompile(${NAME})
+  precompile(${NAME} ${PROJECT_SOURCE_DIR}/runtime/op/context.h)
   target_link_libraries(${NAME} PUBLIC tessera_plugin_sdk tessera_proto TBB::tbb ${DNNL_LIBRARY} OpenMP::OpenMP_CXX
                         ${CMAKE_DL_LIBS} PRIVATE Eigen3::Eigen yaml-cpp)
 endfunction()
