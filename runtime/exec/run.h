@@ -35,7 +35,7 @@ class Run {
 
   Frame& frame_;
   const ExecuteOptions& options_;
-  const Clock::time_point begin_ = Clock::now();
+  const Clock::time_point begin_ = options_.observer ? Clock::now() : Clock::time_point();
   const LoopControl loops_;
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
