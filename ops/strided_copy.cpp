@@ -135,6 +135,7 @@ void copy_blocks(const Layout& axes, const std::byte* from, std::byte* to) {
       if (axes[b].from == W && axes[b].n >= 4) return copy_transposed<W>(axes, b, from, to);
   std::int64_t blocks = 1;
   for (const Axis& a : axes) blocks *= a.n;
+  if (axes.size() == 1 && blocks <= chunk_bytes / W) return copy_row<W>(to, axes[0].to, from, axes[0].from, blocks);
   run_parallel(blocks, chunk_bytes / W,
                [&](std::int64_t begin, std::int64_t end) { copy_range<W>(axes, from, to, begin, end); });
 }
