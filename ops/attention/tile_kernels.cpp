@@ -15,9 +15,15 @@ enum class Walk {
 };
 
 // Steps that are written out: with 16 registers one is too short to carry the cost of a loop.
-constexpr int kSteps = simd::kRegisters == 32 ? 1 : 4;
+constexpr int kSteps = simd::kRegisters == 32 ? 1 : 2;
 
-// What is wanted soon: element step * along + step / kSteps % kBlockRows * across, asked for every kSteps steps.
+// Rows of a register block that is V vectors wide: as many as registers have room for, and no more than 8, which keep
+// two multiply-add units of four cycles busy with one vector each.
+constexpr int kMostRows = 8;
+template <int V>
+constexpr int kRows = std::min(kMostRows, kBlockRows* kBlockVectors / V);
+
+// What is wanted soon: element step * along + step / kSteps % kMostRows * across, asked for every kSteps steps.
 template <class C>
 struct Soon {
   const C* data;
@@ -48,7 +54,7 @@ template <Walk walk, class C, int R, int V>
   const C* b = panel.data;
   std::int64_t step = 0;
   for (; step + kSteps <= steps; step += kSteps) {
-    __builtin_prefetch(soon.data + step * soon.along + step / kSteps % kBlockRows * soon.across, 0, 2);
+    __builtin_prefetch(soon.data + step * soon.along + step / kSteps % kMostRows * soon.across, 0, 2);
 #pragma GCC unroll 8
     for (int u = 0; u < kSteps; ++u, a += next, b += panel.stride) {
       a = simd::in_register(a), b = simd::in_register(b);
@@ -124,8 +130,9 @@ template <class C>
 void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for (int j = 0; j < key_count; j += kBlockRows) {
-      with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
+    constexpr int rows = kRows<v()>;
+    for (int j = 0; j < key_count; j += rows) {
+      with_constant<rows>(std::min(rows, key_count - j), [&](auto r) {
         scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride}, ahead);
       });
     }
@@ -136,9 +143,10 @@ template <class C>
 void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for (std::int64_t c = 0; c < dim; c += kBlockRows) {
-      with_constant<kBlockRows>(static_cast<int>(std::min<std::int64_t>(kBlockRows, dim - c)), [&](auto r) {
-        const C* const soon = values.row(c / kBlockRows % kSteps) + c + ahead;
+    constexpr int rows = kRows<v()>;
+    for (std::int64_t c = 0; c < dim; c += rows) {
+      with_constant<rows>(static_cast<int>(std::min<std::int64_t>(rows, dim - c)), [&](auto r) {
+        const C* const soon = values.row(c / rows % kSteps) + c + ahead;
         accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
                                       soon);
       });
@@ -154,13 +162,14 @@ void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> r
     const int columns = static_cast<int>(std::min<std::int64_t>(kBlockLanes<C>, dim - c));
     const int vectors = (columns + lanes - 1) / lanes, last = columns - (vectors - 1) * lanes;
     with_constant<kBlockVectors>(vectors, [&](auto v) {
-      for (int j = 0; j < key_count; j += kBlockRows) {
+      constexpr int rows = kRows<v()>;
+      for (int j = 0; j < key_count; j += rows) {
         // The first columns ask for p, the others for `right`, each block of rows for other columns of it.
-        const int block = j / kBlockRows;
+        const int block = j / rows;
         const Soon<C> rows_of_p{p.row(j) + ahead_p, 1, p.stride},
             columns_of_right{right.row(block % kSteps) + block / kSteps * kLine<C> % dim + ahead_right, right.stride,
                              0};
-        with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
+        with_constant<rows>(std::min(rows, key_count - j), [&](auto r) {
           outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
                                    {out.row(j) + c, out.stride}, c == 0 ? rows_of_p : columns_of_right);
         });
