@@ -1,11 +1,12 @@
 // Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 2008, without packing A:
-// broadcasts read it where it lies, or, where it is stored transposed, from a copy of the task's rows. B is packed into
+// broadcasts read it where it lies, or, where it is stored transposed, from a copy of a group of rows. B is packed into
 // panels as wide as a tile of C, a chunk of k and a group of columns at a time. A task has some rows and some panels:
 // the rows stay in L2 while the panels stream past them, and a tile of C is summed in registers along the whole chunk:
 // 8 x 48 in 24 of AVX-512's 32, 6 x 16 in 12 of AVX2's 16.
 #include "ops/linalg_panels.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/simd.h"
 #include "runtime/base/parts.h"
@@ -24,14 +25,16 @@ constexpr int tile_rows = simd::kRegisters == 32 ? 8 : 6, tile_vectors = simd::k
 constexpr std::int64_t chunk_depth = 1536, group_columns = 1536;  // 9 MB of packed B: a share of L3
 constexpr std::int64_t task_tiles = 8, task_rows = task_tiles * tile_rows, task_columns = 384;  // 0.3 ms, chunk full
 constexpr std::int64_t packed_columns = 192;                                                    // by a task
+constexpr std::int64_t group_rows = 1536;                        // of a transposed A, copied together: another 9 MB
 constexpr std::int64_t asked_step = panel_columns / task_tiles;  // a tile's share of the next panel
 static_assert(task_columns % panel_columns == 0 && packed_columns % panel_columns == 0);
 
-// Element (row, step) of A stands at data[row * row_stride + step * step_stride].
+// Element (row, step) of a tile's rows of A stands at data[row * row_stride + step * step_stride], those of the next
+// tile `next` after it.
 struct RowsOfA {
   const float* data;
-  std::int64_t row_stride, step_stride;
-  RowsOfA from(std::int64_t row) const { return {data + row * row_stride, row_stride, step_stride}; }
+  std::int64_t row_stride, step_stride, next;
+  RowsOfA tile(std::int64_t t) const { return {data + t * next, row_stride, step_stride, next}; }
 };
 
 struct Rows {
@@ -132,68 +135,104 @@ void pack_transposed(const float* b, std::int64_t stride, std::int64_t depth, st
   }
 }
 
-// One product of the batch.
+// A part of rows, columns, or k.
+struct Part {
+  std::int64_t first, size;
+};
+Part part(std::int64_t i, std::int64_t size, std::int64_t all) { return {i * size, std::min(size, all - i * size)}; }
+
+// One product of the batch, in parts of `depth` k, `width` columns and `height` rows.
 struct Matrices {
   const Product& p;
   const float *a, *b;
   float* c;
+  std::int64_t depth, width, height;
 
-  // Adds A[:, k] B[k, columns] to C, for `depth` k from `first_step` and `columns` columns from `first_column` on; the
-  // first such sum begins at the addend, or at nothing.
-  void add(std::int64_t first_step, std::int64_t depth, std::int64_t first_column, std::int64_t columns,
-           float* panels) const {
-    run_parallel(columns, packed_columns, [&](std::int64_t from, std::int64_t to) {
-      pack_columns(first_step, depth, first_column + from, to - from, panels + from * depth);
-    });
-    // A copy of A's rows serves all columns.
-    const std::int64_t width = p.a.transposed ? columns : task_columns, parts = divide_up(columns, width);
-    run_parallel(divide_up(p.m, task_rows) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      const Scratch<float> copy(p.a.transposed ? depth * task_rows : 0);
+  // C = A B, chunk of k by chunk of k. The shorter side of C is the outer loop: what is made ready of the longer one is
+  // made anew for each of its groups, often just one.
+  void multiply_all(float* panels, float* copy) const {
+    const std::int64_t row_groups = divide_up(p.m, height), column_groups = divide_up(p.n, width);
+    const bool rows_first = p.m >= p.n;
+    for (std::int64_t k = 0; k < divide_up(p.k, depth); ++k) {
+      RowsOfA a_rows{};
+      std::int64_t row_group = -1, column_group = -1;
+      for (std::int64_t i = 0; i < row_groups * column_groups; ++i) {
+        const std::int64_t r = rows_first ? i % row_groups : i / column_groups;
+        const std::int64_t j = rows_first ? i / row_groups : i % column_groups;
+        const Part steps = part(k, depth, p.k), rows = part(r, height, p.m), columns = part(j, width, p.n);
+        if (std::exchange(column_group, j) != j) pack_columns(steps, columns, panels);
+        if (std::exchange(row_group, r) != r) a_rows = rows_of_a(steps, rows, copy);
+        add(a_rows, steps, rows, columns, panels);
+      }
+    }
+  }
+
+ private:
+  // Adds A[rows, steps] B[steps, columns] to C; the first such sum begins at the addend, or at nothing.
+  void add(RowsOfA a_rows, Part steps, Part rows, Part columns, const float* panels) const {
+    const std::int64_t parts = divide_up(columns.size, task_columns);
+    run_parallel(divide_up(rows.size, task_rows) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t at = begin; at < end; ++at) {
-        const std::int64_t row = at / parts * task_rows, rows = std::min(p.m - row, task_rows);
-        const RowsOfA a_rows = rows_of_a(row, rows, first_step, depth, copy.data());
-        const std::int64_t from = at % parts * width, to = std::min(columns, from + width);
-        for (std::int64_t j = from; j < to; j += panel_columns)
-          multiply_panel(a_rows, first_step > 0, depth, row, rows, first_column + j,
-                         std::min<std::int64_t>(panel_columns, columns - j), panels + j * depth);
+        const Part of_rows = part(at / parts, task_rows, rows.size),
+                   of_columns = part(at % parts, task_columns, columns.size);
+        for (std::int64_t j = 0; j < of_columns.size; j += panel_columns) {
+          const std::int64_t column = of_columns.first + j;
+          multiply_panel(a_rows.tile(of_rows.first / tile_rows), steps, {rows.first + of_rows.first, of_rows.size},
+                         {columns.first + column, std::min<std::int64_t>(panel_columns, of_columns.size - j)},
+                         panels + column * steps.size);
+        }
       }
     });
   }
 
- private:
-  void pack_columns(std::int64_t step, std::int64_t depth, std::int64_t column, std::int64_t columns,
-                    float* panels) const {
+  void pack_columns(Part steps, Part columns, float* panels) const {
     const std::int64_t stride = p.b.row_stride;
-    if (!p.b.transposed) return pack(b + step * stride + column, stride, depth, columns, p.alpha, panels);
-    for (std::int64_t j = 0; j < columns; j += panel_columns)
-      pack_transposed(b + (column + j) * stride + step, stride, depth,
-                      std::min<std::int64_t>(panel_columns, columns - j), p.alpha, panels + j * depth);
+    run_parallel(columns.size, packed_columns, [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t column = columns.first + begin;
+      float* const to = panels + begin * steps.size;
+      if (!p.b.transposed) return pack(b + steps.first * stride + column, stride, steps.size, end - begin, p.alpha, to);
+      for (std::int64_t j = 0; j < end - begin; j += panel_columns)
+        pack_transposed(b + (column + j) * stride + steps.first, stride, steps.size,
+                        std::min<std::int64_t>(panel_columns, end - begin - j), p.alpha, to + j * steps.size);
+    });
   }
 
-  // Where A is stored transposed, neighbouring steps lie a row of memory apart: they are copied next to each other.
-  RowsOfA rows_of_a(std::int64_t row, std::int64_t rows, std::int64_t step, std::int64_t depth, float* copy) const {
+  // Where A is stored transposed, neighbouring steps lie a row of memory apart: they are copied next to each other,
+  // tile by tile.
+  RowsOfA rows_of_a(Part steps, Part rows, float* copy) const {
     const std::int64_t stride = p.a.row_stride;
-    if (!p.a.transposed) return {a + row * stride + step, stride, 1};
-    for (std::int64_t s = 0; s < depth; ++s) std::copy_n(a + (step + s) * stride + row, rows, copy + s * task_rows);
-    return {copy, 1, task_rows};
+    if (!p.a.transposed) return {a + rows.first * stride + steps.first, stride, 1, tile_rows * stride};
+    run_parallel(rows.size, task_rows, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t s = 0; s < steps.size; ++s) {
+        const float* from = a + (steps.first + s) * stride + rows.first;
+        for (std::int64_t r = begin; r < end; r += tile_rows) {
+          float* const to = copy + r * steps.size + s * tile_rows;
+          if (r + tile_rows <= end)
+            std::copy_n(from + r, tile_rows, to);
+          else
+            std::copy(from + r, from + end, to);
+        }
+      }
+    });
+    return {copy, 1, tile_rows, tile_rows * steps.size};
   }
 
-  void multiply_panel(RowsOfA a_rows, bool accumulate, std::int64_t depth, std::int64_t row, std::int64_t rows,
-                      std::int64_t column, std::int64_t columns, const float* panel) const {
+  void multiply_panel(RowsOfA a_rows, Part steps, Part rows, Part columns, const float* panel) const {
     const std::int64_t stride = p.c.row_stride;
-    const float* next = panel + depth * panel_columns;  // only a hint, harmless behind the last
-    for (std::int64_t i = 0; i < rows; i += tile_rows, next += depth * asked_step) {
-      const std::int64_t height = std::min<std::int64_t>(tile_rows, rows - i);
-      float* to = c + (row + i) * stride + column;
+    const float* next = panel + steps.size * panel_columns;  // only a hint, harmless behind the last
+    for (std::int64_t i = 0; i < rows.size; i += tile_rows, next += steps.size * asked_step) {
+      const std::int64_t row = rows.first + i, height = std::min<std::int64_t>(tile_rows, rows.size - i);
+      float* to = c + row * stride + columns.first;
       Rows added{nullptr, 0};
-      if (accumulate || p.accumulate)
+      if (steps.first > 0 || p.accumulate)
         added = {to, stride};
       else if (p.addend)
-        added = {static_cast<const float*>(p.addend) + (row + i) * p.addend_rows + column, p.addend_rows};
-      if (columns == panel_columns)
-        multiply_rows(height, a_rows.from(i), panel, depth, added, to, stride, next);
+        added = {static_cast<const float*>(p.addend) + row * p.addend_rows + columns.first, p.addend_rows};
+      const RowsOfA tile = a_rows.tile(i / tile_rows);
+      if (columns.size == panel_columns)
+        multiply_rows(height, tile, panel, steps.size, added, to, stride, next);
       else
-        multiply_edge(height, columns, a_rows.from(i), panel, depth, added, to, stride);
+        multiply_edge(height, columns.size, tile, panel, steps.size, added, to, stride);
     }
   }
 };
@@ -215,16 +254,18 @@ bool suits_panels(const Product& p) {
 
 void panel_product(const Product& p, const float* a, const float* b, float* c) {
   const std::int64_t depth = even_part(p.k, chunk_depth), width = even_part(p.n, group_columns, panel_columns);
+  const std::int64_t height = p.a.transposed ? even_part(p.m, group_rows, task_rows) : p.m;
   run_parallel(count(p.batch), 1, [&](std::int64_t begin, std::int64_t end) {
-    const Scratch<float> packed(depth * width);
-    for (std::int64_t at = begin; at < end; ++at) {
-      const Matrices one{p, a + batch_offset(p.batch, p.a.batch_strides, at),
-                         b + batch_offset(p.batch, p.b.batch_strides, at),
-                         c + batch_offset(p.batch, p.c.batch_strides, at)};
-      for (std::int64_t j = 0; j < p.n; j += width)
-        for (std::int64_t k = 0; k < p.k; k += depth)
-          one.add(k, std::min(depth, p.k - k), j, std::min(width, p.n - j), packed.data());
-    }
+    const Scratch<float> panels(depth * width), copy(p.a.transposed ? depth * height : 0);
+    for (std::int64_t at = begin; at < end; ++at)
+      Matrices{p,
+               a + batch_offset(p.batch, p.a.batch_strides, at),
+               b + batch_offset(p.batch, p.b.batch_strides, at),
+               c + batch_offset(p.batch, p.c.batch_strides, at),
+               depth,
+               width,
+               height}
+          .multiply_all(panels.data(), copy.data());
   });
 }
 

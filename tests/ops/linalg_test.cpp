@@ -169,11 +169,12 @@ TEST(Product, large_products_of_f32) {
     }
 }
 
-// Panels, tiles, tasks, groups of columns and chunks of k that end early, on any CPU and however small.
+// Panels, tiles, tasks, groups of rows and columns, and chunks of k that end early, on any CPU and however small.
 TEST(Product, by_packed_panels) {
   const auto d = filled<float>(130 * 1601, 4);
-  for (const auto& [m, n, k] : {std::array{1, 1, 1}, std::array{7, 47, 16}, std::array{8, 48, 33},
-                                std::array{130, 437, 77}, std::array{13, 1601, 40}, std::array{65, 49, 3100}})
+  for (const auto& [m, n, k] :
+       {std::array{1, 1, 1}, std::array{7, 47, 16}, std::array{8, 48, 33}, std::array{130, 437, 77},
+        std::array{13, 1601, 40}, std::array{1601, 13, 40}, std::array{65, 49, 3100}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true}) {
         Product p = dense(m, n, k, ta, tb);
