@@ -6,7 +6,7 @@ namespace tessera {
 
 // The axes 2, 3, ... of x, as a constant where its rank is known.
 inline ValueId position_axes(NodeBuilder& b, ValueId x) {
-  if (const Shape* shape = b.shape(x)) {
+  if (const auto shape = b.shape(x)) {
     std::vector<std::int64_t> axes;
     for (int a = 2; a < shape->rank(); ++a) axes.push_back(a);
     return b.ints(axes);

@@ -53,7 +53,7 @@ class Rewrite {
     check((k_ == ValueId::none) == (v_ == ValueId::none), "key and value go together");
     if (k_ != ValueId::none) return;
     const std::int64_t all = heads_ + 2 * kv_heads_;
-    if (const Shape* s = b_.shape(q_))
+    if (const auto s = b_.shape(q_))
       check(s->rank() == 3 && (*s)[2] % all == 0, "query ", *s, " does not hold ", all, " equal heads");
     const ValueId width = b_.node("Div", {size_of(b_, q_, 2), number(all)});
     const ValueId sizes = b_.node("Mul", {width, b_.ints({heads_, kv_heads_, kv_heads_})});
@@ -86,7 +86,7 @@ class Rewrite {
     check(c_.has(gqa::cos_cache) && c_.has(gqa::sin_cache), "do_rotary needs cos_cache and sin_cache");
     const ValueId outer = b_.node("Slice", {b_.node("Shape", {k_}), b_.ints({0}), b_.ints({2})});
     const ValueId at = b_.node("Expand", {c_.has(gqa::position_ids) ? given_positions() : positions(), outer});
-    const Shape* cache = b_.shape(in(gqa::cos_cache));
+    const auto cache = b_.shape(in(gqa::cos_cache));
     const std::int64_t rotated = cache && cache->rank() == 2 ? 2 * (*cache)[1] : 0;
     const auto turned = [&](ValueId x, std::int64_t heads) {
       return b_.node("RotaryEmbedding", {x, in(gqa::cos_cache), in(gqa::sin_cache), at},

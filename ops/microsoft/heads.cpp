@@ -7,7 +7,7 @@ namespace {
 
 // True for keys: bool [B x 1 x 1 x keys] or [B x 1 x Lq x keys].
 ValueId kept(NodeBuilder& b, const Padding& p) {
-  const Shape *s = b.shape(p.mask), *q = b.shape(p.q);
+  const auto s = b.shape(p.mask), q = b.shape(p.q);
   const int dims = s ? s->rank() : 2;
   check(dims >= 1 && dims <= 3, Code::unsupported, "a mask of rank ", dims, " is not supported");
   if (dims == 1) {
@@ -33,8 +33,7 @@ ValueId size_of(NodeBuilder& b, ValueId v, std::int64_t axis) {
 }
 
 ValueId join_heads(NodeBuilder& b, ValueId v) {
-  if (const Shape* s = b.shape(v); s && s->rank() == 4)
-    return reshaped(b, v, Shape{(*s)[0], (*s)[1], (*s)[2] * (*s)[3]});
+  if (const auto s = b.shape(v); s && s->rank() == 4) return reshaped(b, v, Shape{(*s)[0], (*s)[1], (*s)[2] * (*s)[3]});
   const ValueId sizes = b.node("Shape", {v}), outer = b.node("Slice", {sizes, b.ints({0}), b.ints({2})});
   const auto size = [&](std::int64_t axis) { return b.node("Gather", {sizes, b.ints({axis})}); };
   const ValueId shape = b.node("Concat", {outer, b.node("Mul", {size(2), size(3)})}, {{"axis", std::int64_t{0}}});
@@ -47,7 +46,7 @@ ValueId merge_heads(NodeBuilder& b, ValueId v) {
 
 ValueId split_heads(NodeBuilder& b, ValueId v, std::int64_t heads) {
   const Attributes swap{{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}};
-  if (const Shape* s = b.shape(v); s && s->rank() == 3) {
+  if (const auto s = b.shape(v); s && s->rank() == 3) {
     check((*s)[2] % heads == 0, "operand ", *s, " does not hold ", heads, " equal heads");
     return b.node("Transpose", {reshaped(b, v, Shape{(*s)[0], (*s)[1], heads, (*s)[2] / heads})}, swap);
   }

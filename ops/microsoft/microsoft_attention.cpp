@@ -38,7 +38,7 @@ class Rewrite {
       check(given.size() == 3, "qkv_hidden_sizes needs 3 numbers, got ", given.size());
       return b_.ints(given);
     }
-    const Shape* s = b_.shape(c_.in[weights]);
+    const auto s = b_.shape(c_.in[weights]);
     check(s && s->rank() == 2, Code::unsupported, "without qkv_hidden_sizes, the weights must be of known shape");
     check((*s)[1] % 3 == 0, "weights ", *s, " do not hold three equal parts");
     const std::int64_t third = (*s)[1] / 3;

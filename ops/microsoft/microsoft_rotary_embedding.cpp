@@ -20,10 +20,10 @@ class Rewrite {
 
   void run() {
     const ValueId x = c_.in[0];
-    const Shape* s = b_.shape(x);
+    const auto s = b_.shape(x);
     const std::int64_t heads = attr_.integer("num_heads");
     if (heads > 0 || (s && s->rank() == 4)) return c_.become({rotated(x, heads)});
-    const Shape* cache = b_.shape(c_.in[2]);
+    const auto cache = b_.shape(c_.in[2]);
     check(cache && cache->rank() == 2 && (*cache)[1] > 0, Code::unsupported,
           "without num_heads, the caches must be [positions x D/2] of known size");
     const std::int64_t width = 2 * (*cache)[1];
@@ -52,9 +52,9 @@ class Rewrite {
   // forms of the input.
   ValueId positions(ValueId x) {
     const ValueId given = c_.in[1];
-    const Shape* s = b_.shape(given);
+    const auto s = b_.shape(given);
     if (!s || s->rank() != 1) return given;
-    if (const Shape* known = b_.shape(x); known && known->rank() >= 3) {
+    if (const auto known = b_.shape(x); known && known->rank() >= 3) {
       Ints row(static_cast<std::size_t>((*known)[known->rank() - 2]));
       std::iota(row.begin(), row.end(), 0);
       const Ints whole{(*known)[0], static_cast<std::int64_t>(row.size())};  // `known` ends with the next node

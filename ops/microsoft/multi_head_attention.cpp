@@ -37,7 +37,7 @@ class Rewrite {
  private:
   // Where it is not known before shapes are bound: the common form.
   int rank(int i, int common) const {
-    const Shape* s = b_.shape(c_.in[static_cast<std::size_t>(i)]);
+    const auto s = b_.shape(c_.in[static_cast<std::size_t>(i)]);
     return s ? s->rank() : common;
   }
   // Part `index` of axis 3 of [B x L x H x parts x D], as [B x L x H*D].
@@ -71,9 +71,9 @@ class Rewrite {
   // bias [Cq + Ck + Cv] in the order q, k, v; q and k are equally wide.
   void add_bias() {
     const ValueId bias = c_.in[mha::bias];
-    const Shape* whole = b_.shape(bias);
+    const auto whole = b_.shape(bias);
     check(whole && whole->rank() == 1, Code::unsupported, "bias must be a constant of rank 1");
-    const Shape* q = b_.shape(q_);
+    const auto q = b_.shape(q_);
     const std::int64_t total = (*whole)[0], width = q ? (*q)[2] : total / 3;
     check(2 * width <= total, "bias has ", total, " elements for a hidden size of ", width);
     const ValueId sizes = b_.ints({width, width, total - 2 * width});

@@ -122,10 +122,11 @@ void kernel(const KernelContext& k) {
 // over everything but the channels.
 class ChannelNodes {
  public:
-  explicit ChannelNodes(GradContext& g) : g_(g), channel_(g.shape(g.in(0))->size(), 1) {
-    const Shape x = *g.shape(g.in(0));
-    if (x.rank() > 1) channel_[1] = x[1];
-    for (int a = 0; a < x.rank(); ++a)
+  explicit ChannelNodes(GradContext& g) : g_(g) {
+    const auto x = g.shape(g.in(0));
+    channel_ = Shape(x->size(), 1);
+    if (x->rank() > 1) channel_[1] = (*x)[1];
+    for (int a = 0; a < x->rank(); ++a)
       if (a != 1) others_.push_back(a);
   }
   const std::vector<std::int64_t>& others() const { return others_; }

@@ -6,14 +6,14 @@ namespace tessera {
 namespace {
 
 void check_shapes(RewriteContext& c, ValueId log_p) {
-  const Shape* p = c.build.shape(log_p);
+  const auto p = c.build.shape(log_p);
   if (!p) return;
   check(p->rank() >= 2, "scores have shape ", *p, ", but need a batch and a class axis");
   Shape expected = *p;
   expected.erase(expected.begin() + 1);
-  if (const Shape* target = c.build.shape(c.in[1]))
+  if (const auto target = c.build.shape(c.in[1]))
     check(*target == expected, "targets of scores ", *p, " have shape ", expected, ", not ", *target);
-  if (const Shape* weights = c.has(2) ? c.build.shape(c.in[2]) : nullptr)
+  if (const auto weights = c.has(2) ? c.build.shape(c.in[2]) : std::nullopt)
     check(*weights == Shape{(*p)[1]}, "there are ", (*p)[1], " classes, but weights of shape ", *weights);
 }
 
@@ -46,7 +46,7 @@ class Loss {
 
   // The shape [N x 1 x d1...]. Taken from log_p, it refuses too few targets where shapes are known during the run only.
   ValueId one_class() {
-    if (const Shape* known = b_.shape(log_p_)) {
+    if (const auto known = b_.shape(log_p_)) {
       Shape sizes = *known;
       sizes[1] = 1;
       return b_.ints(sizes);

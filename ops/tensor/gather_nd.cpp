@@ -47,7 +47,7 @@ void kernel(const KernelContext& k) {
 // Batch axes become coordinates in front of the index tuples, which ScatterND does not know.
 ValueId whole_tuples(GradContext& g, std::int64_t batch) {
   if (batch == 0) return g.in(1);
-  const Shape& at = *g.shape(g.in(1));
+  const Shape at = *g.shape(g.in(1));
   Shape dims = at;
   dims.back() = batch;
   std::vector<std::int64_t> coordinates;

@@ -37,10 +37,7 @@ class GraphBuilder : public NodeBuilder {
   void reserve(const std::string& name) { names().insert(name); }
 
   DType dtype(ValueId v) const override { return graph.at(v).dtype; }
-  const Shape* shape(ValueId v) const override {
-    const auto& s = graph.at(v).shape;
-    return s ? &*s : nullptr;
-  }
+  std::optional<Shape> shape(ValueId v) const override { return graph.at(v).shape; }
   const Tensor* value(ValueId v) const override { return graph.is_constant(v) ? &graph.at(v).constant : nullptr; }
 
   Graph& graph;

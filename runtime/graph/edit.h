@@ -31,7 +31,7 @@ class Edit : public NodeBuilder {
   void commit();
 
   DType dtype(ValueId v) const override { return builder_.dtype(v); }
-  const Shape* shape(ValueId v) const override { return builder_.shape(v); }
+  std::optional<Shape> shape(ValueId v) const override { return builder_.shape(v); }
   const Tensor* value(ValueId v) const override { return builder_.value(v); }
 
  private:

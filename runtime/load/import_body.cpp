@@ -44,7 +44,7 @@ Bindings bind(const Bindings* outer, const NodeProto& call, const onnx::Function
   return bindings;
 }
 
-std::optional<SymbolicShape> symbolic(const Shape* shape) {
+std::optional<SymbolicShape> symbolic(const std::optional<Shape>& shape) {
   if (!shape) return std::nullopt;
   SymbolicShape dims;
   for (const auto d : *shape) dims.push_back({d, {}});

@@ -1,6 +1,7 @@
 #pragma once
 // The one way nodes are written: by importing, adapting, expanding, differentiating and rewriting. graph/ implements
 // it.
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,9 +35,8 @@ class NodeBuilder {
   ValueId ints(std::span<const std::int64_t> x) { return constant(Tensor::vector<std::int64_t>(x)); }
 
   virtual DType dtype(ValueId v) const = 0;
-  // Null while not known. Ends with the next node or constant.
-  virtual const Shape* shape(ValueId v) const = 0;
-  virtual const Tensor* value(ValueId v) const = 0;  // null when not constant
+  virtual std::optional<Shape> shape(ValueId v) const = 0;  // empty while not known
+  virtual const Tensor* value(ValueId v) const = 0;         // null when not constant
 };
 
 }  // namespace tessera

@@ -6,7 +6,7 @@ namespace tessera {
 
 // v with the shape `to`, in which 0 means 0: v itself when it has it.
 inline ValueId reshaped(NodeBuilder& build, ValueId v, std::span<const std::int64_t> to) {
-  const Shape* has = build.shape(v);
+  const auto has = build.shape(v);
   if (has && *has == Shape(to)) return v;
   return build.node("Reshape", {v, build.ints(to)}, {{"allowzero", std::int64_t{1}}});
 }

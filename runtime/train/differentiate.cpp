@@ -29,11 +29,8 @@ class NodeGradient final : public GradContext {
   std::vector<ValueId> nodes(std::string_view op, std::vector<ValueId> in, Attributes attributes, int outputs) override;
   ValueId constant(Tensor value) override { return build_.constant(std::move(value)); }
   DType dtype(ValueId v) const override { return build_.dtype(v); }
+  std::optional<Shape> shape(ValueId v) const override { return build_.shape(v); }
   // Of forward values, taken from the graph that does not grow: rules may hold on to them while they write nodes.
-  const Shape* shape(ValueId v) const override {
-    if (index(v) >= forward_.values.size()) return build_.shape(v);
-    return forward_.at(v).shape ? &*forward_.at(v).shape : nullptr;
-  }
   const Tensor* value(ValueId v) const override {
     if (index(v) >= forward_.values.size()) return build_.value(v);
     return forward_.is_constant(v) ? &forward_.at(v).constant : nullptr;
@@ -90,8 +87,9 @@ ValueId NodeGradient::dout(int i) {
 
 // Sums a gradient over the axes along which `shape` was broadcast.
 ValueId reduced(NodeBuilder& build, ValueId d, const Shape& shape) {
-  check(build.shape(d) != nullptr, Code::internal, "the rule gives a gradient whose shape is not known");
-  const Shape from = *build.shape(d);
+  const auto known = build.shape(d);
+  check(known.has_value(), Code::internal, "the rule gives a gradient whose shape is not known");
+  const Shape& from = *known;
   if (from == shape) return d;
   check(broadcasts_to(shape, from), Code::internal, "the gradient has shape ", from, ", its input ", shape);
   Axes axes;

@@ -1,4 +1,6 @@
 // The gradient rule of a plugin's operator: handles of values in C, nodes of the gradient graph behind them.
+#include <deque>
+
 #include "runtime/op/context.h"
 #include "runtime/op/example.h"
 #include "runtime/session/plugin_host.h"
@@ -73,12 +75,13 @@ class GradientCall final : public tsr_call {
     return values_[static_cast<std::size_t>(h - 1)];
   }
   tsr_tensor type_of(ValueId v) const {
-    const Shape* shape = g_.shape(v);
-    check(shape != nullptr, Code::internal, "a gradient rule sees a value without a shape");
-    return tensor_of(g_.dtype(v), *shape);
+    const auto shape = g_.shape(v);
+    check(shape.has_value(), Code::internal, "a gradient rule sees a value without a shape");
+    return tensor_of(g_.dtype(v), shapes_.emplace_back(*shape));
   }
 
   std::vector<ValueId> values_;
+  mutable std::deque<Shape> shapes_;  // that the plugin was told of
 };
 
 }  // namespace
