@@ -7,9 +7,13 @@
 
 namespace tessera {
 
+// In a file of their own: the library's writer and parser are up to a fifth of what a file takes to compile that uses
+// them.
+
 // Text that is always valid UTF-8, whatever names a model has. indent -1: one line.
-inline std::string text_of(const Json& value, int indent = -1) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
+std::string text_of(const Json& value, int indent = -1);
+
+// Error(bad_input) where the text is no JSON.
+Json parse_json(const std::string& text);
 
 }  // namespace tessera

@@ -47,7 +47,7 @@ TEST(FusedModels, inspect_says_what_was_fused) {
         tessera_cli({"inspect", path_of(m.name), "--inputs", source_path(concat("graphs/", m.name, "/test_data_set_0")),
                      "--after", "fuse", "--format", "json"});
     ASSERT_EQ(r.code, 0) << r.err;
-    const Json report = Json::parse(r.out);
+    const Json report = parse_json(r.out);
     std::string rewrites, operators;
     for (const Json& pass : report["passes"]) {
       const std::string name = pass["pass"];

@@ -30,7 +30,7 @@ Json json_of(const YAML::Node& node) {
 }
 
 const Json& schema() {
-  static const Json schema = Json::parse(file_text(source_path("runtime/policy/policy.schema.json")));
+  static const Json schema = parse_json(file_text(source_path("runtime/policy/policy.schema.json")));
   return schema;
 }
 

@@ -14,17 +14,17 @@ bool has_type(const Json& value, const std::string& type) {
 std::string problem(const Json& value, const Json& schema, const Json& root, const std::string& at) {
   if (schema.contains("$ref"))
     return problem(value, root.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))), root, at);
-  if (schema.contains("const") && value != schema["const"]) return at + ": is not " + schema["const"].dump();
+  if (schema.contains("const") && value != schema["const"]) return at + ": is not " + text_of(schema["const"]);
   if (schema.contains("enum")) {
     bool found = false;
     for (const auto& allowed : schema["enum"]) found = found || value == allowed;
-    if (!found) return at + ": is none of " + schema["enum"].dump();
+    if (!found) return at + ": is none of " + text_of(schema["enum"]);
   }
   if (schema.contains("type")) {
     const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
     bool found = false;
     for (const auto& t : types) found = found || has_type(value, t);
-    if (!found) return at + ": is " + value.type_name() + ", not " + types.dump();
+    if (!found) return at + ": is " + value.type_name() + ", not " + text_of(types);
   }
   if (value.is_number() && schema.contains("minimum") && value < schema["minimum"])
     return at + ": is below the minimum";
@@ -35,10 +35,10 @@ std::string problem(const Json& value, const Json& schema, const Json& root, con
   }
   if (value.is_string() && schema.contains("pattern") &&
       !std::regex_search(value.get<std::string>(), std::regex(schema["pattern"].get<std::string>())))
-    return at + ": does not match " + schema["pattern"].dump();
+    return at + ": does not match " + text_of(schema["pattern"]);
   if (value.is_object()) {
     for (const auto& key : schema.value("required", Json::array()))
-      if (!value.contains(key.get<std::string>())) return at + ": lacks " + key.dump();
+      if (!value.contains(key.get<std::string>())) return at + ": lacks " + text_of(key);
     const Json properties = schema.value("properties", Json::object());
     for (const auto& [key, item] : value.items()) {
       if (!properties.contains(key)) {

@@ -22,12 +22,12 @@ Json compared(const std::vector<std::string>& policies) {
   for (const auto& p : policies) arguments.insert(arguments.end(), {"--policy", policy(p)});
   const Ran r = tessera_cli(arguments);
   EXPECT_EQ(r.code, 0) << r.err;
-  return Json::parse(r.out);
+  return parse_json(r.out);
 }
 
 TEST(Compare, reports_each_site_under_each_policy) {
   const Json report = compared({"dense", "vsa", "bsa", "mixed"});
-  EXPECT_EQ(schema_problem(report, Json::parse(file_text(source_path("tools/schema/compare.schema.json")))), "");
+  EXPECT_EQ(schema_problem(report, parse_json(file_text(source_path("tools/schema/compare.schema.json")))), "");
   ASSERT_EQ(report["policies"].size(), 4u);
   for (const auto& p : report["policies"]) EXPECT_EQ(p["sites"].size(), 4u);
   // Dense against dense: nothing differs at all.
@@ -74,7 +74,7 @@ TEST(Compare, reports_what_linear_rules_cost) {
   const Ran r =
       tessera_cli({"compare", model, "--inputs", inputs, "--policy", folder / "linear.yaml", "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json report = Json::parse(r.out)["policies"][0];
+  const Json report = parse_json(r.out)["policies"][0];
   for (const auto& site : report["sites"]) {
     EXPECT_EQ(site["precision"], "f32");
     EXPECT_EQ(site["isolated"]["relative_l2"], 0) << site["site"];
@@ -124,7 +124,7 @@ TEST(Compare, runs_branches_that_are_chosen_during_the_run) {
   const std::string branching = branching_model(folder);
   const Ran r = tessera_cli({"compare", branching, "--policy", folder / "vsa.yaml", "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  EXPECT_NEAR(Json::parse(r.out)["policies"][0]["density"].get<double>(), 0.5, 1e-6);
+  EXPECT_NEAR(parse_json(r.out)["policies"][0]["density"].get<double>(), 0.5, 1e-6);
   const Ran mask = tessera_cli({"explain", branching, "--policy", folder / "vsa.yaml", "--mask", "attention.0", "-o",
                                 folder / "mask.png", "--quiet"});
   EXPECT_EQ(mask.code, 0) << mask.err;
@@ -178,7 +178,7 @@ TEST(Compare, counts_outputs_of_every_type) {
   const Ran r = tessera_cli({"compare", model, "--input", "x=random:normal,seed=3", "--policy",
                              sparse_policy(folder, half), "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  EXPECT_GT(Json::parse(r.out)["policies"][0]["outputs"]["y"]["max"], 0);
+  EXPECT_GT(parse_json(r.out)["policies"][0]["outputs"]["y"]["max"], 0);
 }
 
 TEST(Compare, predicts_from_what_a_mask_leaves) {
@@ -194,7 +194,7 @@ TEST(Compare, predicts_from_what_a_mask_leaves) {
   const Ran r = tessera_cli({"compare", model, "--policy", p, "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
   EXPECT_THAT(r.err, HasSubstr("1 of 1 attention sites are dense"));
-  const Json report = Json::parse(r.out);
+  const Json report = parse_json(r.out);
   EXPECT_NEAR(report["dense"]["density"].get<double>(), 17.0 / 32, 1e-6);
   EXPECT_NEAR(report["policies"][0]["sites"][0]["speedup_by_flops"].get<double>(), 1, 1e-6);
 }
@@ -236,7 +236,7 @@ TEST(Compare, measures_no_kept_mass_against_what_is_sparse_in_the_file) {
   const Ran r = tessera_cli(
       {"compare", sparse, "--inputs", inputs, "--policy", policy("vsa"), "--plugin", "bsa", "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json sites = Json::parse(r.out)["policies"][0]["sites"];
+  const Json sites = parse_json(r.out)["policies"][0]["sites"];
   EXPECT_TRUE(sites[0]["mass"].is_null());
   EXPECT_EQ(sites[1]["mass"], 1) << "cross-attention is dense in the file";
 }

@@ -46,8 +46,8 @@ TEST(Explain, reports_as_its_schema_says) {
   const PolicyFile policy(rules);
   const Ran r = explain(policy.path, {"--format", "json", "--step", "1/4", "--train-step", "7"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json report = Json::parse(r.out);
-  EXPECT_EQ(schema_problem(report, Json::parse(file_text(source_path("tools/schema/explain.schema.json")))), "");
+  const Json report = parse_json(r.out);
+  EXPECT_EQ(schema_problem(report, parse_json(file_text(source_path("tools/schema/explain.schema.json")))), "");
   EXPECT_EQ(report["step"], 1);
   EXPECT_EQ(report["train_step"], 7);
   ASSERT_EQ(report["sites"].size(), 3u);
@@ -130,11 +130,11 @@ TEST(Explain, writes_locks_that_refuse_to_drift) {
   const std::string lock = policy.folder / "lock.json";
   const Ran made = explain(policy.path, {"--lock", lock});
   ASSERT_EQ(made.code, 0) << made.err;
-  const Json json = Json::parse(file_text(lock));
-  EXPECT_EQ(schema_problem(json, Json::parse(file_text(source_path("runtime/policy/policy.schema.json")))), "");
+  const Json json = parse_json(file_text(lock));
+  EXPECT_EQ(schema_problem(json, parse_json(file_text(source_path("runtime/policy/policy.schema.json")))), "");
   const Ran again = explain(lock, {"--format", "json"}), original = explain(policy.path, {"--format", "json"});
   ASSERT_EQ(again.code, 0) << again.err;
-  const Json a = Json::parse(again.out), b = Json::parse(original.out);
+  const Json a = parse_json(again.out), b = parse_json(original.out);
   for (std::size_t s = 0; s < 3; ++s)
     for (const char* key : {"method", "parameters", "precision", "flops"})
       EXPECT_EQ(a["sites"][s]["bindings"][0][key], b["sites"][s]["bindings"][0][key]);
@@ -158,7 +158,7 @@ TEST(Explain, locks_keep_numbers_and_the_versions_of_plugins) {
   const std::string lock = policy.folder / "lock.json";
   const Ran made = explain(policy.path, {"--lock", lock});
   ASSERT_EQ(made.code, 0) << made.err;
-  Json json = Json::parse(file_text(lock));
+  Json json = parse_json(file_text(lock));
   EXPECT_EQ(json["rules"][0]["match"]["steps"], Json({"1000000-2000000", "33.333333%-66.666667%", "7"}));
   const Ran again = explain(lock);
   EXPECT_EQ(again.code, 0) << again.err;
@@ -191,13 +191,13 @@ TEST(PolicyFlag, reaches_every_subcommand) {
   EXPECT_THAT(with_policy({"run", model, "--steps", "3", "--carry", "y=x"}), HasSubstr("3 steps"));
   EXPECT_THAT(with_policy({"inspect", model, "--after", "policy"}), HasSubstr("Cast"));
   EXPECT_THAT(with_policy({"grad", model, "--loss", "y", "--wrt", "w", "--dout", "random:normal"}), HasSubstr("d.w"));
-  const Json bench = Json::parse(
+  const Json bench = parse_json(
       with_policy({"bench", model, "--policy", "none", "--repeat", "7", "--threads", "1", "--format", "json"}));
   ASSERT_EQ(bench["results"].size(), 2u);
   EXPECT_EQ(bench["results"][0]["policy"], nullptr);
   EXPECT_EQ(bench["results"][1]["policy"], policy.path);
   EXPECT_EQ(bench["ratios"].size(), 1u);
-  EXPECT_EQ(schema_problem(bench, Json::parse(file_text(source_path("tools/schema/bench.schema.json")))), "");
+  EXPECT_EQ(schema_problem(bench, parse_json(file_text(source_path("tools/schema/bench.schema.json")))), "");
 }
 
 TEST(Inspect, saves_a_bound_model) {

@@ -75,7 +75,7 @@ TEST(Run, made_up_inputs_follow_the_sizes_given) {
                              "--input",  "context=random:normal,seed=3",
                              "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json report = Json::parse(r.out);
+  const Json report = parse_json(r.out);
   EXPECT_EQ(report["outputs"][0]["shape"], Json::array({1, 16, 2, 4, 6}));
   EXPECT_EQ(report["outputs"][0]["nan"], 0);
 }
@@ -83,7 +83,7 @@ TEST(Run, made_up_inputs_follow_the_sizes_given) {
 TEST(Grad, agrees_with_pytorch) {
   const ScratchFolder folder;
   const std::string gradients = source_path("graphs/wan_dit/gradients/");
-  const Json about = Json::parse(file_text(gradients + "gradients.json"));
+  const Json about = parse_json(file_text(gradients + "gradients.json"));
   std::string wrt;
   for (const auto& [name, file] : about["gradients"].items()) wrt += (wrt.empty() ? "" : ",") + name;
   const Ran r = tessera_cli({"grad", model("wan_dit"), "--inputs", data("wan_dit"), "--loss", "velocity", "--dout",

@@ -21,7 +21,7 @@ const std::string fixed = source_path("tests/data/models/classifier.textproto");
 const std::string open = source_path("tests/data/models/counter.textproto");
 
 Json schema(const std::string& name) {
-  return Json::parse(file_text(source_path("tools/schema/" + name + ".schema.json")));
+  return parse_json(file_text(source_path("tools/schema/" + name + ".schema.json")));
 }
 
 TEST(Run, carries_and_collects) {
@@ -70,7 +70,7 @@ TEST(Run, writes_a_trace_and_a_node) {
   ASSERT_EQ(r.code, 0) << r.err;
   for (const char* part : {"operators", "t.json", "all.npz", "median"})
     EXPECT_NE(r.out.find(part), std::string::npos) << part << r.out;
-  const Json trace = Json::parse(file_text(folder / "t.json"));
+  const Json trace = parse_json(file_text(folder / "t.json"));
   EXPECT_GT(trace["traceEvents"].size(), 6u);
   EXPECT_TRUE(same_bits(read_tensor(folder / "n.npy", ""), read_npz(folder / "all.npz").at("logits")));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 3) << "nothing else may be left";
@@ -91,11 +91,11 @@ TEST(Inspect, reports_as_its_schema_says) {
   for (const char* after : {"load", "bind", "fold", "plan"}) {
     const Ran r = tessera_cli({"inspect", fixed, "--after", after, "--format", "json"});
     ASSERT_EQ(r.code, 0) << r.err;
-    EXPECT_EQ(schema_problem(Json::parse(r.out), schema("inspect")), "");
+    EXPECT_EQ(schema_problem(parse_json(r.out), schema("inspect")), "");
   }
   const Ran sized = tessera_cli({"inspect", open, "--set", "batch=1", "--set", "length=0", "--format", "json"});
   ASSERT_EQ(sized.code, 0) << sized.err;
-  const Json report = Json::parse(sized.out);
+  const Json report = parse_json(sized.out);
   EXPECT_EQ(schema_problem(report, schema("inspect")), "");
   EXPECT_GT(report["flops"].get<double>(), 0);
   EXPECT_EQ(tessera_cli({"inspect", open, "--after", "load"}).code, 0);
@@ -121,7 +121,7 @@ TEST(Inspect, marks_attention_sites_in_a_drawing) {
   EXPECT_EQ(plain.out.find("fillcolor"), std::string::npos);
   const Ran marked = tessera_cli({"inspect", model, "--format", "dot", "--sites"});
   ASSERT_EQ(marked.code, 0) << marked.err;
-  const Json sites = Json::parse(tessera_cli({"inspect", model, "--format", "json", "--sites"}).out)["sites"];
+  const Json sites = parse_json(tessera_cli({"inspect", model, "--format", "json", "--sites"}).out)["sites"];
   ASSERT_FALSE(sites.empty());
   for (const Json& site : sites) {
     const std::string label = "[label=\"" + site["name"].get<std::string>() + "\\n";
@@ -137,7 +137,7 @@ TEST(Inspect, shows_passes_with_their_examples) {
   EXPECT_NE(text.out.find("\n  inputs  x: f32[2x8]\n  before  Mul(x, Sigmoid(x))\n  after   Swish(x)\n"),
             std::string::npos)
       << text.out;
-  const Json report = Json::parse(tessera_cli({"inspect", "--passes", "--format", "json"}).out);
+  const Json report = parse_json(tessera_cli({"inspect", "--passes", "--format", "json"}).out);
   for (const Json& pass : report["passes"]) EXPECT_GT(pass["examples"].size(), 0u) << pass;
 }
 
@@ -151,7 +151,7 @@ TEST(Inspect, says_what_each_pass_did) {
   EXPECT_TRUE(std::regex_search(text.out, std::regex("\n  fuse_gelu +-      -     -  turned off\n"))) << text.out;
   auto as_json = call;
   as_json.insert(as_json.end(), {"--format", "json"});
-  const Json report = Json::parse(tessera_cli(as_json).out);
+  const Json report = parse_json(tessera_cli(as_json).out);
   EXPECT_EQ(schema_problem(report, schema("inspect")), "");
   std::vector<std::string> order;
   for (const Json& pass : report["passes"]) {
@@ -166,7 +166,7 @@ TEST(Inspect, lists_attention_sites) {
   const std::string model = source_path("graphs/wan_dit/model.onnx");
   const Ran r = tessera_cli({"inspect", model, "--sites", "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json report = Json::parse(r.out);
+  const Json report = parse_json(r.out);
   EXPECT_EQ(schema_problem(report, schema("inspect")), "");
   ASSERT_EQ(report["sites"].size(), 4u);
   EXPECT_EQ(report["sites"][1]["name"], "blocks.0.cross_attn.attention.1");
@@ -195,7 +195,7 @@ TEST(Inspect, lists_attention_sites) {
 TEST(Bench, reports_as_its_schema_says) {
   const Ran r = tessera_cli({"bench", fixed, fixed, "--repeat", "7", "--threads", "1", "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json report = Json::parse(r.out);
+  const Json report = parse_json(r.out);
   EXPECT_EQ(schema_problem(report, schema("bench")), "");
   ASSERT_EQ(report["results"].size(), 2u);
   ASSERT_EQ(report["ratios"].size(), 1u);

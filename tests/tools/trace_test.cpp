@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "runtime/exec/executor.h"
 #include "runtime/exec/statistics.h"
 #include "runtime/exec/trace.h"
 #include "tests/support/small_graph.h"
+#include "tools/json.h"
 
 namespace tessera {
 namespace {
@@ -25,8 +25,8 @@ void run_watched(Observer& observer) {
 TEST(Trace, is_json_that_a_viewer_reads) {
   Trace trace;
   run_watched(trace);
-  const auto json = nlohmann::json::parse(trace.json());
-  std::vector<nlohmann::json> steps;
+  const auto json = parse_json(trace.json());
+  std::vector<Json> steps;
   for (const auto& e : json["traceEvents"])
     if (e["ph"] == "X") steps.push_back(e);
   ASSERT_EQ(steps.size(), 3u);
