@@ -121,7 +121,7 @@ int make_models(const std::string& folder, std::vector<std::string> names) {
 }  // namespace tessera
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fputs("usage: tessera_bench_models FOLDER [NAME...]\n", stderr), 2;
+  if (argc < 2 || argv[1][0] == '-') return std::fputs("usage: tessera_bench_models FOLDER [NAME...]\n", stderr), 2;
   try {
     return tessera::make_models(argv[1], {argv + 2, argv + argc});
   } catch (const std::exception& error) {
