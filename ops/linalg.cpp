@@ -63,6 +63,8 @@ Split split(DType dtype, std::int64_t batches, std::int64_t m, std::int64_t n, s
   return s;
 }
 
+}  // namespace
+
 // Which library multiplies f32. Measured (us, Eigen : oneDNN): 16x16x16 0.15 : 0.25; 24x24x24 0.39 : 0.37; 64x64x64 3.1
 // : 2.5, but with B transposed 24x24x24 0.42 : 0.58; 64x64x64 3.2 : 3.5; 128x128x128 20 : 19. Dot products 2.1 : 6.7.
 void f32_tile(const Tile& t, const float* a, const float* b, float* c) {
@@ -72,6 +74,9 @@ void f32_tile(const Tile& t, const float* a, const float* b, float* c) {
   else
     onednn_tile(t, a, b, c);
 }
+
+namespace {
+
 void library_tile(const Tile& t, const float* a, const float* b, float* c) { f32_tile(t, a, b, c); }
 template <class T>
 void library_tile(const Tile& t, const T* a, const T* b, T* c) {

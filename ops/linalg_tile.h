@@ -24,6 +24,9 @@ void eigen_tile(const Tile&, const std::uint64_t* a, const std::uint64_t* b, std
 // oneDNN, with OpenMP held to one thread for the call (the setting of the calling thread is restored).
 void onednn_tile(const Tile&, const float* a, const float* b, float* c);
 
+// Whichever of the two is faster at it; Eigen where TESSERA_GEMM asks for it.
+void f32_tile(const Tile&, const float* a, const float* b, float* c);
+
 // bf16 operands, summed in f32; c is bf16, rounded once, or f32. alpha must be 1; only f32 is accumulated. Only where
 // the CPU has instructions for it: elsewhere widening is as fast.
 bool multiplies_bf16();

@@ -53,4 +53,14 @@ DType output_dtype(const AttributeReader& attr, DTypeSet allowed) {
   return dtype;
 }
 
+ValueId requantized(NodeBuilder& build, ValueId sums, ValueId a_scale, ValueId b_scale, ValueId y_scale,
+                    ValueId y_zero) {
+  for (const ValueId scale : {a_scale, y_scale})
+    if (const auto shape = build.shape(scale))
+      check(count(*shape) == 1, Code::unsupported, "scales ", *shape, " where one for all is expected");
+  const auto f32 = [&](ValueId v) { return build.cast(v, DType::f32); };  // f16 would not hold the sums
+  const ValueId real = build.node("Mul", {f32(sums), build.node("Mul", {f32(a_scale), f32(b_scale)})});
+  return build.node("QuantizeLinear", {real, f32(y_scale), y_zero});
+}
+
 }  // namespace tessera

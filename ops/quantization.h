@@ -1,5 +1,6 @@
 #pragma once
-// Shared by QuantizeLinear and DequantizeLinear: which scale and zero point belong to which elements.
+// Shared by QuantizeLinear and DequantizeLinear: which scale and zero point belong to which elements; and what the
+// operators of quantised products are imported as.
 //
 // One for the whole tensor, one per slice along an axis, or one per block of an axis. Elements are taken in runs that
 // share one, or of which each has its own and these lie side by side. Thread rule: runs are split by sizes only.
@@ -54,5 +55,10 @@ void for_each_run(const QuantizedRuns& runs, Work work) {
     }
   });
 }
+
+// y = saturate(round(sums a_scale b_scale / y_scale) + y_zero), as QuantizeLinear rounds; sums are i32, scales floats
+// that broadcast with them. Error(unsupported) where y_scale or a_scale is known to be more than one.
+ValueId requantized(NodeBuilder& build, ValueId sums, ValueId a_scale, ValueId b_scale, ValueId y_scale,
+                    ValueId y_zero);
 
 }  // namespace tessera
