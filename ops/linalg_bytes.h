@@ -13,6 +13,9 @@
 
 namespace tessera {
 
+// The element types of their operands.
+inline constexpr DTypeSet byte_types = set_of(Types<std::int8_t, std::uint8_t>{});
+
 struct ByteMatrix {
   const void* data;
   bool is_signed;                // i8, else u8

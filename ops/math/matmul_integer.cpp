@@ -42,7 +42,7 @@ extern constinit const OpDef op_matmul_integer = define({
                {"a_zero_point", "T1", "scalar, [1] or [m]; default 0", Presence::optional},
                {"b_zero_point", "T2", "scalar, [1] or [n]; default 0", Presence::optional}},
     .outputs = {{"Y", "i32", "[.. m n]"}},
-    .types = {{"T1", set_of(Types<std::int8_t, std::uint8_t>{})}, {"T2", set_of(Types<std::int8_t, std::uint8_t>{})}},
+    .types = {{"T1", byte_types}, {"T2", byte_types}},
     .shape = shape,
     .flops = [](const ShapeContext& c) { return matmul_product(c.in(0), c.in(1)).flops(); },
     .kernel = kernel,

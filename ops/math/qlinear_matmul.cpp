@@ -1,3 +1,4 @@
+#include "ops/linalg_bytes.h"
 #include "ops/quantization.h"
 #include "runtime/op/context.h"
 
@@ -28,10 +29,7 @@ extern constinit const OpDef op_qlinear_matmul = define({
                {"y_scale", "TS", "scalar or [1]"},
                {"y_zero_point", "T3", "shape of y_scale; its type is y's"}},
     .outputs = {{"y", "T3", "[.. m n]"}},
-    .types = {{"T1", set_of(Types<std::int8_t, std::uint8_t>{})},
-              {"T2", set_of(Types<std::int8_t, std::uint8_t>{})},
-              {"T3", set_of(Types<std::int8_t, std::uint8_t>{})},
-              {"TS", set_of(Types<float, f16, bf16>{})}},
+    .types = {{"T1", byte_types}, {"T2", byte_types}, {"T3", byte_types}, {"TS", set_of(Types<float, f16, bf16>{})}},
     .expand = expand,
 });
 

@@ -1,5 +1,6 @@
 #include "ops/nn/conv_integer.h"
 
+#include "ops/linalg_bytes.h"
 #include "runtime/op/context.h"
 
 namespace tessera {
@@ -56,7 +57,7 @@ extern constinit const OpDef op_conv_integer = define({
                    {"kernel_shape", AttributeType::integers, {}, "as Conv's"},
                    {"pads", AttributeType::integers, {}, "as Conv's"},
                    {"strides", AttributeType::integers, {}, "as Conv's"}},
-    .types = {{"T1", set_of(Types<std::int8_t, std::uint8_t>{})}, {"T2", set_of(Types<std::int8_t, std::uint8_t>{})}},
+    .types = {{"T1", byte_types}, {"T2", byte_types}},
     .expand =
         [](RewriteContext& c) {
           const auto in = [&](int i) { return c.has(i) ? c.in[static_cast<std::size_t>(i)] : ValueId::none; };

@@ -1,3 +1,4 @@
+#include "ops/linalg_bytes.h"
 #include "ops/nn/conv_integer.h"
 #include "ops/quantization.h"
 #include "runtime/op/context.h"
@@ -37,9 +38,7 @@ extern constinit const OpDef op_qlinear_conv = define({
                    {"kernel_shape", AttributeType::integers, {}, "as Conv's"},
                    {"pads", AttributeType::integers, {}, "as Conv's"},
                    {"strides", AttributeType::integers, {}, "as Conv's"}},
-    .types = {{"T1", set_of(Types<std::int8_t, std::uint8_t>{})},
-              {"T2", set_of(Types<std::int8_t, std::uint8_t>{})},
-              {"T3", set_of(Types<std::int8_t, std::uint8_t>{})}},
+    .types = {{"T1", byte_types}, {"T2", byte_types}, {"T3", byte_types}},
     .expand = expand,
 });
 
