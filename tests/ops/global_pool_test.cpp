@@ -12,12 +12,8 @@ namespace tessera {
 namespace {
 
 Graph model(const std::string& op, const Tensor& x, bool symbolic) {
-  std::string dims;
-  for (int a = 0; a < x.rank(); ++a)
-    dims += symbolic ? concat("dim { dim_param: \"n", a, "\" } ") : concat("dim { dim_value: ", x.dim(a), " } ");
-  return load_text(concat("node { op_type: \"", op, "\" input: \"x\" output: \"y\" } output { name: \"y\" } input { ",
-                          "name: \"x\" type { tensor_type { elem_type: ", static_cast<int>(x.dtype()), " shape { ",
-                          dims, "} } } }"));
+  return load_text(concat("node { op_type: \"", op, "\" input: \"x\" output: \"y\" } output { name: \"y\" } ",
+                          input_text("x", x, [&](int axis) { return symbolic ? concat("n", axis) : std::string(); })));
 }
 
 void expect(const std::string& op, const Tensor& x, const std::string& y) {

@@ -12,12 +12,8 @@ namespace {
 
 // A model of the one node, its input x of x's type and shape.
 Graph model(const std::string& node, const Tensor& x, int opset = 17) {
-  std::string dims;
-  for (const auto d : x.shape()) dims += concat("dim { dim_value: ", d, " } ");
-  return load_text(
-      "node { " + node + " input: \"x\" output: \"y\" } input { name: \"x\" type { tensor_type { elem_type: " +
-          std::to_string(static_cast<int>(x.dtype())) + " shape { " + dims + "} } } } output { name: \"y\" }",
-      {}, opset);
+  return load_text("node { " + node + " input: \"x\" output: \"y\" } " + input_text("x", x) + "output { name: \"y\" }",
+                   {}, opset);
 }
 Tensor imported(const std::string& node, const Tensor& x, int opset = 17) {
   return interpret(model(node, x, opset), std::map<std::string, Tensor>{{"x", x}}).at("y");

@@ -35,12 +35,8 @@ struct Loss {
     for (std::size_t i = 0; i < in.size(); ++i) {
       const char name = "xtw"[i];
       node += concat("input: \"", name, "\" ");
-      ports += concat("input { name: \"", name, "\" type { tensor_type { elem_type: ", static_cast<int>(in[i].dtype()),
-                      " shape { ");
-      for (const auto d : in[i].shape())
-        ports += dims == Dims::known ? concat("dim { dim_value: ", d, " } ")
-                                     : concat("dim { dim_param: \"", name, d, "\" } ");
-      ports += "} } } } ";
+      ports += input_text(
+          {name}, in[i], [&](int axis) { return dims == Dims::named ? concat(name, in[i].dim(axis)) : std::string(); });
     }
     for (int i = 0; i < outputs; ++i) {
       node += concat("output: \"y", i, "\" ");

@@ -13,20 +13,15 @@
 namespace tessera {
 namespace {
 
-// A model of these nodes; its inputs are named a, b, ... and its outputs y, z.
-std::string graph_text(const std::string& nodes, const std::vector<Tensor>& in) {
-  std::string text = nodes + " output { name: \"y\" } output { name: \"z\" }";
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    text += concat(" input { name: \"", static_cast<char>('a' + i),
-                   "\" type { tensor_type { elem_type: ", static_cast<int>(in[i].dtype()), " shape { ");
-    for (const auto d : in[i].shape()) text += concat("dim { dim_value: ", d, " } ");
-    text += "} } } }";
-  }
+// A graph of these nodes; its inputs are named a, b, ...
+std::string graph_text(const std::string& nodes, const std::vector<Tensor>& in, const std::string& outputs = "y") {
+  std::string text = nodes;
+  for (std::size_t i = 0; i < in.size(); ++i) text += " " + input_text({static_cast<char>('a' + i)}, in[i]);
+  for (const char name : outputs) text += concat("output { name: \"", name, "\" } ");
   return text;
 }
 Tensor run(const std::string& nodes, const std::vector<Tensor>& in) {
-  const std::string also = " node { op_type: \"Identity\" input: \"y\" output: \"z\" }";
-  return interpret(load_text(graph_text(nodes + also, in)), in)[0];
+  return interpret(load_text(graph_text(nodes, in)), in)[0];
 }
 
 template <class T>
@@ -38,13 +33,10 @@ Tensor random(std::mt19937& engine, const Shape& shape) {
 
 TEST(DynamicQuantizeLinear, makes_the_range_hold_zero) {
   const auto of = [](const std::string& x) {
-    const Tensor in = tensor_from_text(x);
-    const auto out = interpret(
-        load_text("node { op_type: \"DynamicQuantizeLinear\" input: \"x\" output: \"y\" output: \"s\" output: \"z\" } "
-                  "input { name: \"x\" type { tensor_type { elem_type: 1 shape { dim { dim_value: " +
-                  std::to_string(in.shape()[0]) +
-                  " } } } } } output { name: \"y\" } output { name: \"s\" } output { name: \"z\" }"),
-        std::vector{in});
+    const std::vector in{tensor_from_text(x)};
+    const std::string node =
+        "node { op_type: \"DynamicQuantizeLinear\" input: \"a\" output: \"y\" output: \"s\" output: \"z\" }";
+    const auto out = interpret(load_text(graph_text(node, in, "ysz")), in);
     return to_text(out[0]) + " " + to_text(out[1]) + " " + to_text(out[2]);
   };
   EXPECT_EQ(of("{51, 102, 255}"), "u8{51, 102, 255} f32 1 u8 0");
@@ -168,7 +160,7 @@ TEST(QLinearConv, follows_its_definition) {
 
 TEST(QuantisedImport, says_what_it_does_not_take) {
   const auto failure = [](const std::string& node, const std::vector<Tensor>& in) {
-    return failure_of_text(graph_text(node + " node { op_type: \"Identity\" input: \"y\" output: \"z\" }", in)).text;
+    return failure_of_text(graph_text(node, in)).text;
   };
   const Tensor bytes = tensor_from_text("u8{{1, 2}, {3, 4}}"), one = tensor_from_text("{1}"),
                two = tensor_from_text("{1, 2}"), zero = tensor_from_text("u8{0}");

@@ -5,6 +5,18 @@
 
 namespace tessera {
 
+std::string input_text(const std::string& name, const Tensor& like,
+                       const std::function<std::string(int axis)>& symbol) {
+  std::string dims;
+  for (int axis = 0; axis < like.rank(); ++axis) {
+    const std::string named = symbol ? symbol(axis) : "";
+    dims += named.empty() ? concat("dim { dim_value: ", like.dim(axis), " } ")
+                          : concat("dim { dim_param: \"", named, "\" } ");
+  }
+  return concat("input { name: \"", name, "\" type { tensor_type { elem_type: ", static_cast<int>(like.dtype()),
+                " shape { ", dims, "} } } } ");
+}
+
 std::string model_text(const std::string& graph, const std::string& rest, int opset) {
   return "ir_version: 8 opset_import { domain: \"\" version: " + std::to_string(opset) + " } graph {" + graph + "}" +
          rest;

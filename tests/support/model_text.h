@@ -1,5 +1,6 @@
 #pragma once
 // Models written as text, loaded.
+#include <functional>
 #include <string>
 
 #include "runtime/graph/graph.h"
@@ -12,6 +13,10 @@ struct Failure {
   int code = 0;
   std::string text;
 };
+
+// A graph input of the type and shape of `like`, as GraphProto text; an axis that `symbol` has a name for is symbolic.
+std::string input_text(const std::string& name, const Tensor& like,
+                       const std::function<std::string(int axis)>& symbol = {});
 
 // A model of the given GraphProto text, in opset 17; `rest` stands after the graph, in ModelProto.
 std::string model_text(const std::string& graph, const std::string& rest = {}, int opset = 17);

@@ -73,12 +73,8 @@ Graph model(const Case& c, const std::vector<Tensor>& in, As as) {
       ports += initializer(concat("x", i), in[i]);
       continue;
     }
-    ports += concat("input { name: \"x", i, "\" type { tensor_type { elem_type: ", static_cast<int>(in[i].dtype()),
-                    " shape { ");
-    for (int a = 0; a < in[i].rank(); ++a)
-      ports += as == As::symbolic && i == 0 ? concat("dim { dim_param: \"n", a, "\" } ")
-                                            : concat("dim { dim_value: ", in[i].dim(a), " } ");
-    ports += "} } } } ";
+    ports += input_text(concat("x", i), in[i],
+                        [&](int axis) { return as == As::symbolic && i == 0 ? concat("n", axis) : std::string(); });
   }
   for (std::size_t i = 0; i < c.example.out.size(); ++i) {
     node += c.example.out[i] ? concat("output: \"y", i, "\" ") : std::string("output: \"\" ");

@@ -62,12 +62,8 @@ std::string graph(const std::map<std::string, Tensor>& in, const std::string& at
     const auto t = in.find(port);
     node += "input: \"" + (t == in.end() ? "" : port) + "\" ";
     if (t == in.end()) continue;
-    inputs += "input { name: \"" + port +
-              "\" type { tensor_type { elem_type: " + std::to_string(static_cast<int>(t->second.dtype())) + " shape { ";
-    for (int a = 0; a < t->second.rank(); ++a)
-      inputs += symbolic && a == 0 && port != "bias" ? "dim { dim_param: \"batch\" } "
-                                                     : "dim { dim_value: " + std::to_string(t->second.dim(a)) + " } ";
-    inputs += "} } } } ";
+    inputs += input_text(port, t->second,
+                         [&](int axis) { return std::string(symbolic && axis == 0 && port != "bias" ? "batch" : ""); });
   }
   return node +
          "output: \"y\" output: \"present_key\" output: \"present_value\" attribute { name: \"num_heads\" i: 2 "
