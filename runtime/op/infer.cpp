@@ -1,5 +1,7 @@
 #include "runtime/op/infer.h"
 
+#include <algorithm>
+
 #include "runtime/base/nearest.h"
 
 namespace tessera {
@@ -13,13 +15,12 @@ const Port* port_at(std::span<const Port> ports, std::size_t i) {
 
 void check_attributes(const OpDef& op, const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
-    const AttributeDef* def = nullptr;
-    std::vector<std::string> names;
-    for (const auto& d : op.attributes) {
-      names.emplace_back(d.name);
-      if (d.name == name) def = &d;
+    const auto def = std::ranges::find(op.attributes, name, &AttributeDef::name);
+    if (def == op.attributes.end()) {
+      std::vector<std::string> names;
+      for (const auto& d : op.attributes) names.emplace_back(d.name);
+      check(false, op.name, " has no attribute '", name, "'", did_you_mean(name, names));
     }
-    check(def != nullptr, op.name, " has no attribute '", name, "'", did_you_mean(name, names));
     check(def->type == type_of(value), "attribute '", name, "' of ", op.name, " must be ", tessera::name(def->type),
           ", got ", tessera::name(type_of(value)));
   }
