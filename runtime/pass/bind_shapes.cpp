@@ -45,8 +45,10 @@ void check_names(const Graph& g, const Binding& binding) {
   }
 }
 
-// A shape given must be one the declaration allows; it fixes the symbols in it.
+// A shape given must be one the declaration allows; it fixes the symbols in it. One element, as [1] say, passes for a
+// scalar, as it does in ONNX Runtime.
 void agree(const std::string& name, const Shape& given, const SymbolicShape& declared, Symbols& symbols) {
+  if (declared.empty() && count(given) == 1) return;
   check(given.size() == declared.size(), "input '", name, "' is ", declared, " in the model, which has rank ",
         declared.size(), "; the shape given is ", given);
   for (std::size_t d = 0; d < given.size(); ++d) {

@@ -57,6 +57,16 @@ TEST(BindShapes, says_what_does_not_fit) {
   EXPECT_THAT(message(example(), {.shapes = {{"x", Shape{-2, 3}}}, .symbols = {}}), HasSubstr("a dim of -2"));
 }
 
+TEST(BindShapes, one_element_passes_for_a_scalar) {
+  Graph g;
+  GraphBuilder(g, builtin_registry()).input("rate", DType::i64, SymbolicShape{});
+  for (const Shape& shape : {Shape{}, Shape{1}, Shape{1, 1}}) {
+    bind_shapes(g, {.shapes = {{"rate", shape}}, .symbols = {}});
+    EXPECT_EQ(*g.values[0].shape, shape);
+  }
+  EXPECT_THAT(message(g, {.shapes = {{"rate", Shape{2}}}, .symbols = {}}), HasSubstr("rank 0"));
+}
+
 TEST(BindShapes, forgets_shapes_found_for_other_inputs) {
   Graph g = example();
   GraphBuilder build(g, builtin_registry());
