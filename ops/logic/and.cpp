@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 
 namespace tessera {
@@ -22,6 +23,7 @@ extern constinit const OpDef op_and = define({
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,
     .gradient = no_gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"bool{false, false, true}; bool{false, true, true} -> bool{false, false, true}",
                  "bool{{true}, {false}}; bool{true, false} -> bool{{true, false}, {false, false}}"},
 });

@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 
 namespace tessera {
@@ -21,6 +22,7 @@ extern constinit const OpDef op_less = define({
     .pointwise = true,
     .kernel = kernel,
     .gradient = no_gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"{1, 2}; {2, 1} -> bool{true, false}",
                  "i64{{1}, {2}}; i64{1, 2} -> bool{{false, true}, {false, false}}"},
 });

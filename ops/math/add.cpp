@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
 
@@ -25,6 +26,7 @@ extern constinit const OpDef op_add = define({
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"{1, 2}; {10, 20} -> {11, 22}", "{{1}, {2}}; {10, 20} -> {{11, 21}, {12, 22}}",
                  "i8{127}; i8{1} -> i8{-128}"},
 });

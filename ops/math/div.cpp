@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
 
@@ -33,6 +34,7 @@ extern constinit const OpDef op_div = define({
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"{1, 3}; {2, -4} -> {0.5, -0.75}", "{{1}, {2}}; {10, 20} -> {{0.1, 0.05}, {0.2, 0.1}}",
                  "i32{7, -7, -2147483648}; i32{2, 2, -1} -> i32{3, -3, -2147483648}"},
 });

@@ -119,6 +119,7 @@ extern constinit const OpDef op_gemm = define({
     .flops = flops,
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, [](RewriteContext& c) { c.attributes.erase("broadcast"); }}},
     .examples = {"{{1, 2}, {3, 4}}; {{5, 6}, {7, 8}} -> {{19, 22}, {43, 50}}",
                  "{{1, 2}, {3, 4}}; {{5, 6}, {7, 8}}; {10, 20}; alpha=2.0; beta=0.5 -> {{43, 54}, {91, 110}}",
                  "{{1, 2, 3}}; {{1, 2}}; {{1}, {2}, {3}}; transA=1 -> {{2, 3}, {4, 6}, {6, 9}}",

@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
 
@@ -28,6 +29,7 @@ extern constinit const OpDef op_mul = define({
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"{1, 2}; {10, 20} -> {10, 40}", "{{1}, {2}}; {10, 20} -> {{10, 20}, {20, 40}}",
                  "u16{65535}; u16{65535} -> u16{1}"},
 });

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
 
@@ -100,6 +101,7 @@ extern constinit const OpDef op_pow = define({
     .in_place = {{0, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"{1, 2, 3}; {4, 5, -2} -> {1, 32, 0.11111111}", "{{1.5}, {2}}; {2, 3} -> {{2.25, 3.375}, {4, 8}}",
                  "{1, 4, 9}; 0.5 -> {1, 2, 3}", "{1, 2, -3}; i64 3 -> {1, 8, -27}", "i32{1, 2, 3}; 2 -> i32{1, 4, 9}",
                  "i64{3, -1}; i64{39, 5} -> i64{4052555153018976267, -1}"},

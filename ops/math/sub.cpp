@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
 
@@ -27,6 +28,7 @@ extern constinit const OpDef op_sub = define({
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, broadcast_from_axis}},
     .examples = {"{1, 2}; {10, 20} -> {-9, -18}", "{{1}, {2}}; {10, 20} -> {{-9, -19}, {-8, -18}}",
                  "u8{0}; u8{1} -> u8{255}"},
 });

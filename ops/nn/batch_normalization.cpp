@@ -186,6 +186,9 @@ std::vector<ValueId> gradient(GradContext& g) {
   return d;
 }
 
+// One output told inference from training well enough.
+void without_test_mode(RewriteContext& c) { c.attributes.erase("is_test"); }
+
 // Four more outputs were what told training from inference; its statistics were other ones.
 void without_training(RewriteContext& c) {
   for (int i = 1; i < c.outputs; ++i)
@@ -230,7 +233,7 @@ extern constinit const OpDef op_batch_normalization = define({
         },
     .kernel = kernel,
     .gradient = gradient,
-    .adapt = {{9, per_channel}, {14, without_training}},
+    .adapt = {{7, without_test_mode}, {9, per_channel}, {14, without_training}},
     .examples = {"{{{1, 3}, {2, 6}}}; {2, 1}; {0, 1}; {2, 4}; {3, 0}; epsilon=1 -> {{{-1, 1}, {-1, 3}}}",
                  "{{1, 2}, {3, 6}}; {2, 1}; {0, 1}; {2, 4}; {3, 0}; epsilon=1 -> {{-1, -1}, {1, 3}}",
                  "{1, 3}; {2}; {0.5}; {2}; {3}; epsilon=1 -> {-0.5, 1.5}",

@@ -1,3 +1,4 @@
+#include "ops/broadcast_axis.h"
 #include "ops/elementwise.h"
 #include "ops/integer_math.h"
 
@@ -24,6 +25,13 @@ std::vector<ValueId> gradient(GradContext& g) {
   return {g.needs(0) ? below(g.in(1), dy) : ValueId::none, g.needs(1) ? below(x, zero) : ValueId::none};
 }
 
+// A vector of slopes was one of the channels, axis 1.
+void slope_of_channels(RewriteContext& c) {
+  if (!c.has(0) || !c.has(1)) return;
+  const auto slope = c.build.shape(c.in[1]);
+  if (slope && slope->rank() == 1 && (*slope)[0] != 1) c.in[1] = along_axis(c.build, c.in[1], c.in[0], 1);
+}
+
 }  // namespace
 
 extern constinit const OpDef op_prelu = define({
@@ -39,6 +47,7 @@ extern constinit const OpDef op_prelu = define({
     .in_place = {{0, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{7, slope_of_channels}},
     .examples = {"{-1, 0.5, -2}; {2, 3, -0.5} -> {-2, 0.5, 1}",
                  "{{-1, -2}, {3, -4}}; {0.5, 0.25} -> {{-0.5, -0.5}, {3, -1}}",
                  "{{-1, -2}, {3, -4}}; {{2}, {0.5}} -> {{-2, -4}, {3, -2}}", "{-1, 2}; 0.5 -> {-0.5, 2}",

@@ -12,6 +12,12 @@ void kernel(const KernelContext& k) { exponential_units(k, unit(k.attr)); }
 
 std::vector<ValueId> gradient(GradContext& g) { return exponential_units_gradient(g, unit(g.attr())); }
 
+// The defaults had five digits.
+void rounded_defaults(RewriteContext& c) {
+  c.attributes.try_emplace("alpha", 1.6732f);
+  c.attributes.try_emplace("gamma", 1.0507f);
+}
+
 }  // namespace
 
 extern constinit const OpDef op_selu = define({
@@ -30,6 +36,7 @@ extern constinit const OpDef op_selu = define({
     .in_place = {{0, 0}},
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{6, rounded_defaults}},
     .examples = {"{-1, 0.5, 2, -100} -> {-1.1113307, 0.52535051, 2.101402, -1.7580993}",
                  "{-0.5, 3}; alpha=2; gamma=3 -> {-2.360816, 9}", "{inf, -inf, nan} -> {inf, -1.7580993, nan}"},
 });

@@ -20,6 +20,22 @@ void expand(RewriteContext& c) {
   c.become({c.build.node("Resize", {c.in[0], ValueId::none, c.in[1]}, attributes)});
 }
 
+// Images had a scale for each of their axes.
+void scales_of_images(RewriteContext& c) {
+  std::vector<float> scales{1, 1};
+  for (const auto* name : {"height_scale", "width_scale"}) {
+    const auto at = c.attributes.find(name);
+    const auto* scale = at == c.attributes.end() ? nullptr : std::get_if<float>(&at->second);
+    check(scale != nullptr, "Upsample needs attribute '", name, "'");
+    scales.push_back(*scale);
+    c.attributes.erase(at);
+  }
+  c.attributes["scales"] = scales;
+  const auto mode = c.attributes.find("mode");
+  if (mode == c.attributes.end()) return;
+  if (auto* text = std::get_if<std::string>(&mode->second); text != nullptr && *text == "bilinear") *text = "linear";
+}
+
 }  // namespace
 
 extern constinit const OpDef op_upsample = define({
@@ -34,6 +50,7 @@ extern constinit const OpDef op_upsample = define({
                    {"scales", AttributeType::reals, {}, "before opset 9"}},
     .types = {{"T", dtypes::all}},
     .expand = expand,
+    .adapt = {{7, scales_of_images}},
 });
 
 }  // namespace tessera

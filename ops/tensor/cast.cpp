@@ -24,6 +24,18 @@ std::vector<ValueId> gradient(GradContext& g) {
   return {g.cast(g.dout(0), g.dtype(g.in(0)))};
 }
 
+// The type was given by its name.
+void type_by_name(RewriteContext& c) {
+  constexpr std::string_view names[] = {"UNDEFINED", "FLOAT",  "UINT8", "INT8",    "UINT16", "INT16",  "INT32",
+                                        "INT64",     "STRING", "BOOL",  "FLOAT16", "DOUBLE", "UINT32", "UINT64"};
+  const auto to = c.attributes.find("to");
+  const auto* name = to == c.attributes.end() ? nullptr : std::get_if<std::string>(&to->second);
+  if (name == nullptr) return;
+  const auto at = std::ranges::find(names, *name);
+  check(at != std::end(names), "Cast to '", *name, "', which is no type of opset 1");
+  to->second = std::int64_t{at - names};
+}
+
 }  // namespace
 
 extern constinit const OpDef op_cast = define({
@@ -44,6 +56,7 @@ extern constinit const OpDef op_cast = define({
     .pointwise = true,
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{6, type_by_name}},
     .examples = {"{1.9, -1.9, inf, nan}; to=6 -> i32{1, -1, 2147483647, 0}",
                  "i64{0, 2, 257}; to=9 -> bool{false, true, true}", "i64{0, 2, 257}; to=2 -> u8{0, 2, 1}",
                  "f64{0.5, -2}; to=1 -> f32{0.5, -2}"},

@@ -53,6 +53,7 @@ extern constinit const OpDef op_concat = define({
     .identity_when = [](const ShapeContext& c) { return c.inputs() == 1; },
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{4, [](RewriteContext& c) { c.attributes.try_emplace("axis", std::int64_t{1}); }}},
     .examples = {"{1, 2}; {3}; axis=0 -> {1, 2, 3}", "{{1}, {2}}; {{3, 4}, {5, 6}}; axis=-1 -> {{1, 3, 4}, {2, 5, 6}}",
                  "{{1, 2}}; axis=1 -> {{1, 2}}"},
 });

@@ -78,6 +78,15 @@ void adapt_12(RewriteContext& c) {
   c.attributes.erase(ratio);
 }
 
+// Inference was asked for.
+void adapt_7(RewriteContext& c) {
+  const auto is_test = c.attributes.find("is_test");
+  const auto* value = is_test == c.attributes.end() ? nullptr : std::get_if<std::int64_t>(&is_test->second);
+  check(value != nullptr && *value != 0, Code::unsupported,
+        "Dropout in training (is_test is 0) is supported from opset 12 on");
+  c.attributes.erase(is_test);
+}
+
 // The mask had the type of the data.
 void adapt_10(RewriteContext& c) {
   if (c.outputs < 2 || !c.wanted[1]) return;
@@ -107,7 +116,7 @@ extern constinit const OpDef op_dropout = define({
     .in_place = {{0, 0}},
     .kernel = kernel,
     .gradient = gradient,
-    .adapt = {{10, adapt_10}, {12, adapt_12}},
+    .adapt = {{7, adapt_7}, {10, adapt_10}, {12, adapt_12}},
     .examples = {"{1, 2} -> {1, 2}; bool{true, true}", "{1, 2}; 0.9 -> {1, 2}",
                  "{1, 2, 3, 4, 5, 6}; 0.5; bool true; seed=7 -> {2, 4, 0, 0, 0, 12}; bool{true, true, false, false, "
                  "false, true}"},

@@ -157,6 +157,14 @@ std::vector<ValueId> gradient(GradContext& g) {
   return {dx};
 }
 
+// Pads had another name.
+void adapt_2(RewriteContext& c) {
+  const auto paddings = c.attributes.find("paddings");
+  if (paddings == c.attributes.end()) return;
+  c.attributes["pads"] = paddings->second;
+  c.attributes.erase(paddings);
+}
+
 // Pads and value were attributes.
 void adapt_11(RewriteContext& c) {
   c.attribute_to_input("pads", 1);
@@ -190,7 +198,7 @@ extern constinit const OpDef op_pad = define({
     .identity_when = adds_nothing,
     .kernel = kernel,
     .gradient = gradient,
-    .adapt = {{11, adapt_11}},
+    .adapt = {{2, adapt_2}, {11, adapt_11}},
     .examples = {"{{1, 2}, {3, 4}}; i64{0, 1, 1, 0} -> {{0, 1, 2}, {0, 3, 4}, {0, 0, 0}}",
                  "{{1, 2}, {3, 4}}; i64{-1, 1}; 9; i64{-1} -> {{2, 9}, {4, 9}}",
                  "{1, 2, 3}; i64{2, 3}; mode=\"reflect\" -> {3, 2, 1, 2, 3, 2, 1, 2}",

@@ -61,6 +61,7 @@ extern constinit const OpDef op_reshape = define({
     .identity_when = [](const ShapeContext& c) { return c.out(0) == c.in(0); },
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{5, [](RewriteContext& c) { c.attribute_to_input("shape", 1); }}},
     .examples = {"{{1, 2}, {3, 4}}; i64{-1} -> {1, 2, 3, 4}", "{1, 2}; i64{0, 1} -> {{1}, {2}}"},
 });
 

@@ -48,6 +48,20 @@ std::vector<ValueId> gradient(GradContext& g) {
                  {{"keepdims", std::int64_t{0}}, {"noop_with_empty_axes", std::int64_t{1}}})};
 }
 
+// Two scalars said how often, and along which axis.
+void along_one_axis(RewriteContext& c) {
+  const auto scalar = [&](std::size_t i) {
+    const Tensor* t = c.has(static_cast<int>(i)) ? c.build.value(c.in[i]) : nullptr;
+    check(t != nullptr && t->size() == 1, Code::unsupported, "before opset 6 tiles and axis must be constant scalars");
+    return converted(*t, DType::i64).read<std::int64_t>()[0];
+  };
+  const auto x = c.has(0) ? c.build.shape(c.in[0]) : std::nullopt;
+  check(x.has_value(), Code::unsupported, "before opset 6 the shape of input must be known");
+  Shape repeats(x->size(), 1);
+  repeats[static_cast<std::size_t>(normal_axis(scalar(2), x->rank()))] = scalar(1);
+  c.in = {c.in[0], c.build.ints(repeats)};
+}
+
 }  // namespace
 
 extern constinit const OpDef op_tile = define({
@@ -63,6 +77,7 @@ extern constinit const OpDef op_tile = define({
     .identity_when = [](const ShapeContext& c) { return c.out(0) == c.in(0); },
     .kernel = kernel,
     .gradient = gradient,
+    .adapt = {{6, along_one_axis}},
     .examples = {"{1, 2}; i64{2} -> {1, 2, 1, 2}", "{{1, 2}}; i64{2, 2} -> {{1, 2, 1, 2}, {1, 2, 1, 2}}",
                  "{1, 2}; i64{0} -> f32[0]{}", "3; i64[0]{} -> 3"},
 });

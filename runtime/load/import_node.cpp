@@ -82,6 +82,7 @@ void Importer::operator_node(Scope& scope, const NodeProto& proto, const OpDef& 
   const auto version = static_cast<int>(std::min<std::int64_t>(scope.opsets.at(std::string(op.domain)), 1 << 30));
   RewriteContext c{op,      scope.build,       version, inputs(scope, proto), attributes(scope, proto),
                    outputs, std::move(wanted), {}};
+  if (op.domain.empty() && version < 6) c.attributes.erase("consumed_inputs");  // said what could be written over
   bodies(scope, proto, name, c.in, c.attributes);
   if (outputs == 0) return;  // computes nothing that anyone could read
   const std::size_t fresh = scope.build.graph.values.size();

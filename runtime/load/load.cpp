@@ -9,7 +9,7 @@ namespace tessera {
 namespace {
 
 constexpr std::int64_t newest_ir = 13;      // of the schema in onnx.proto
-constexpr std::int64_t oldest_opset = 7;    // of ai.onnx
+constexpr std::int64_t oldest_opset = 1;    // of ai.onnx
 constexpr std::int64_t newest_opset = 26;   // 25 and 26 only added element types and operators
 constexpr std::int64_t implausible = 1000;  // versions from here on are damage, not the future
 
