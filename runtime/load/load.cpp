@@ -9,8 +9,7 @@ namespace tessera {
 namespace {
 
 constexpr std::int64_t newest_ir = 13;      // of the schema in onnx.proto
-constexpr std::int64_t oldest_opset = 1;    // of ai.onnx
-constexpr std::int64_t newest_opset = 26;   // 25 and 26 only added element types and operators
+constexpr std::int64_t newest_opset = 26;   // of ai.onnx; 25 and 26 only added element types and operators
 constexpr std::int64_t implausible = 1000;  // versions from here on are damage, not the future
 
 void check_version(const onnx::ModelProto& model, const std::set<std::string>& unknown) {
@@ -28,8 +27,8 @@ void check_opsets(const Opsets& opsets) {
   check(!opsets.empty(), "the model imports no operator set");
   const auto onnx = opsets.find("");
   if (onnx == opsets.end()) return;
-  check(onnx->second >= oldest_opset && onnx->second < implausible, Code::unsupported, "opset ", onnx->second,
-        " of ai.onnx is not supported; supported are ", oldest_opset, " to ", newest_opset);
+  check(onnx->second < implausible, Code::unsupported, "opset ", onnx->second,
+        " of ai.onnx is not supported; supported are 1 to ", newest_opset);
   if (onnx->second > newest_opset)
     warn(concat("opset ", onnx->second, " is newer than ", newest_opset,
                 ", the newest known; operators are read as of that"));
