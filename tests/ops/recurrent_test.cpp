@@ -108,7 +108,7 @@ class Definition {
   }
 
   void sequence(std::int64_t d, std::int64_t b) {
-    const auto& [steps, batch, inputs, hidden] = c_.size;
+    const std::int64_t steps = c_.size.steps, batch = c_.size.batch, hidden = c_.size.hidden;
     const bool first = c_.flag("layout");
     const std::int64_t length = c_.lengths.empty() ? steps : c_.lengths[static_cast<std::size_t>(b)];
     const auto state = [&](std::int64_t j) { return (first ? b * c_.directions() + d : d * batch + b) * hidden + j; };
@@ -116,7 +116,7 @@ class Definition {
     for (std::int64_t j = 0; j < hidden; ++j) h.push_back(at(5, state(j))), cell.push_back(at(6, state(j)));
     for (std::int64_t s = 0; s < length; ++s) {
       const std::int64_t t = d == 1 || c_.direction() == "reverse" ? length - 1 - s : s;
-      step(d, (first ? b * steps + t : t * batch + b) * inputs, h, cell);
+      step(d, (first ? b * steps + t : t * batch + b) * c_.size.inputs, h, cell);
       const std::int64_t row = first ? (b * steps + t) * c_.directions() + d : (t * c_.directions() + d) * batch + b;
       for (std::int64_t j = 0; j < hidden; ++j)
         out[0].write<double>()[static_cast<std::size_t>(row * hidden + j)] = h[static_cast<std::size_t>(j)];
