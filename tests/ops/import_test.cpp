@@ -1,10 +1,13 @@
 // Operators and versions that a model's import writes as others.
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "runtime/tensor/text.h"
 #include "tests/support/central_difference.h"
 #include "tests/support/compare.h"
 #include "tests/support/interpret.h"
+#include "tests/support/made_up.h"
 #include "tests/support/model_text.h"
 
 namespace tessera {
@@ -41,6 +44,38 @@ TEST(MeanVarianceNormalization, of_equal_elements_is_zero_in_every_type) {
     const Tensor x = converted(tensor_from_text("{{{7, 7}, {7, 7}}}"), t);
     EXPECT_TRUE(close(imported(over_last_two, x), converted(tensor_from_text("{{{0, 0}, {0, 0}}}"), t))) << t;
   }
+}
+
+TEST(LRN, divides_by_the_squares_of_neighbouring_channels) {
+  for (const Shape& shape : {Shape{2, 5, 3}, Shape{1, 4, 2, 3}, Shape{2, 3}, Shape{2, 3, 0}})
+    for (const std::int64_t size : {1, 2, 3, 4, 9}) {
+      const Tensor x = made_up(DType::f64, shape, 3);
+      Tensor y = Tensor::zeros(DType::f64, shape);
+      const std::int64_t channels = shape[1], inner = count(shape) / (shape[0] * channels);
+      const auto at = [&](std::int64_t n, std::int64_t c, std::int64_t i) {
+        return static_cast<std::size_t>((n * channels + c) * inner + i);
+      };
+      for (std::int64_t n = 0; n < shape[0]; ++n)
+        for (std::int64_t c = 0; c < channels; ++c)
+          for (std::int64_t i = 0; i < inner; ++i) {
+            double sum = 0;
+            for (std::int64_t other = c - (size - 1) / 2; other <= c + size / 2; ++other)
+              if (other >= 0 && other < channels) sum += std::pow(x.read<double>()[at(n, other, i)], 2);
+            y.write<double>()[at(n, c, i)] =
+                x.read<double>()[at(n, c, i)] / std::pow(2 + 0.5 / static_cast<double>(size) * sum, 0.75);
+          }
+      const std::string node = concat("op_type: \"LRN\" attribute { name: \"size\" i: ", size,
+                                      " type: INT } attribute { name: \"alpha\" f: 0.5 type: FLOAT } attribute { name: "
+                                      "\"bias\" f: 2 type: FLOAT }");
+      EXPECT_TRUE(close(imported(node, x), y)) << shape << " " << size;
+      EXPECT_THAT(gradient_errors(model(node, x), {x}, builtin_registry()), testing::IsEmpty()) << shape << " " << size;
+    }
+}
+
+TEST(LRN, of_sixteen_bits_does_not_overflow) {
+  const Tensor x = converted(tensor_from_text("{{{300}, {-300}}}"), DType::f16);
+  const Tensor y = imported("op_type: \"LRN\" attribute { name: \"size\" i: 1 type: INT }", x);
+  EXPECT_TRUE(close(y, converted(tensor_from_text("{{{53.3484}, {-53.3484}}}"), DType::f16), {0.1, 0.001}));
 }
 
 // Before opset 13 the axes from `axis` (1) on were one.
