@@ -16,12 +16,6 @@ Enum one_of(std::string_view what, std::string_view word, const std::string_view
 
 }  // namespace
 
-Shape GridSampling::x_shape() const {
-  Shape s{batch, channels};
-  for (const auto d : in) s.push_back(d);
-  return s;
-}
-
 Shape GridSampling::y_shape() const {
   Shape s{batch, channels};
   for (const auto d : out) s.push_back(d);

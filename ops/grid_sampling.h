@@ -28,25 +28,25 @@ struct GridSampling {
     for (int a = 0; a < in.rank(); ++a) n *= axis_taps();
     return n;
   }
-  Shape x_shape() const;
   Shape y_shape() const;
 };
 
 // From attributes and the shapes of X [N C in...] and grid [N out... axes], checked.
 GridSampling grid_sampling(const AttributeReader& attr, const Shape& x, const Shape& grid);
 
-// The taps of up to `points` points in C, f32 or f64. Thread rule: one object per thread.
+// The taps of up to `points` points in C, f32 or f64, their slopes on request. Thread rule: one object per thread.
 template <class C>
 class GridTaps {
  public:
   static constexpr std::int64_t points = 256;
 
-  explicit GridTaps(const GridSampling& s)
+  explicit GridTaps(const GridSampling& s, bool with_slopes = false)
       : s_(s),
         axes_(s.in.rank()),
         place_(s.taps() * points),
         weight_(s.taps() * points),
-        slope_(axes_ * s.taps() * points) {}
+        slope_(with_slopes ? axes_ * s.taps() * points : 0),
+        with_slopes_(with_slopes) {}
 
   // `grid`: n points, each with a number per axis, the last axis first.
   void find(const C* grid, std::int64_t n) {
@@ -80,7 +80,7 @@ class GridTaps {
       }
       place_[t * points + p] = place;
       weight_[t * points + p] = weight;
-      for (std::int64_t by = 0; by < axes_; ++by) {
+      for (std::int64_t by = 0; with_slopes_ && by < axes_; ++by) {
         C slope = 1;
         for (std::int64_t a = 0, rest = taps / each; a < axes_; ++a, rest /= each) {
           const Axis& axis = axes[static_cast<std::size_t>(a)];
@@ -152,6 +152,7 @@ class GridTaps {
   const std::int64_t axes_;
   const Scratch<std::int64_t> place_;
   const Scratch<C> weight_, slope_;
+  const bool with_slopes_;
 };
 
 // The grid in the type of the calculation.

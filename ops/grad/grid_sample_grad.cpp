@@ -48,7 +48,7 @@ void to_grid(const GridSampling& s, const C* grid, const T* x, const T* dy, Tens
   with_type(Floats{}, to.dtype(), [&]<class G>(Type<G>) {
     G* const dgrid = to.write<G>().data();
     run_parallel(s.batch * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-      GridTaps<C> at(s);
+      GridTaps<C> at(s, true);
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t picture = i / chunks, first = i % chunks * points, n = std::min(points, out - first);
         at.find(grid + (picture * out + first) * axes, n);
