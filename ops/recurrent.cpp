@@ -162,4 +162,6 @@ double recurrent_flops(const ShapeContext& c, std::int64_t gates) {
          double(s.inputs + s.hidden);
 }
 
+void without_output_sequence(RewriteContext& c) { c.attributes.erase("output_sequence"); }
+
 }  // namespace tessera

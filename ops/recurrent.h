@@ -6,7 +6,7 @@
 // floats are widened once and rounded at the end. Products of X and W are taken for many steps at once, only those of
 // the state and R step by step. Thread rule: directions, products and rows are split by sizes only. Source: ONNX
 // RNN-22.
-#include "ops/elementwise.h"
+#include "ops/convert.h"
 #include "ops/linalg.h"
 #include "ops/normalize.h"
 
@@ -34,6 +34,9 @@ Recurrence recurrence(const AttributeReader& attr, const Shape& x, const Shape& 
 // Shape rule and operations of an operator with so many gates.
 void recurrent_shape(ShapeContext& c, std::int64_t gates);
 double recurrent_flops(const ShapeContext& c, std::int64_t gates);
+
+// An adaptation to opset 7: output_sequence said that Y is wanted, as its name does.
+void without_output_sequence(RewriteContext& c);
 
 // The function of a gate, applied to what `clip` bounds.
 struct GateFunction {
@@ -65,7 +68,7 @@ std::vector<GateFunction> gate_functions(const AttributeReader& attr, std::int64
 // Operands of one direction, in the type of the calculation; null where absent.
 template <class C>
 struct RecurrentOperands {
-  const C *w, *r, *bias_w, *bias_r, *peepholes;  // [gates*hidden x inputs], [gates*hidden x hidden], vectors
+  const C *w, *r, *bias_r, *peepholes;  // [gates*hidden x inputs], [gates*hidden x hidden], vectors
   const GateFunction* functions;
 };
 
@@ -82,7 +85,7 @@ void multiply_state(const Recurrence& s, const C* r, std::int64_t first, std::in
   product(dtype_of<C>, p, h, r + first * s.hidden * s.hidden, to);
 }
 
-// body(b) for each row of the batch, `elements` of work each.
+// body(b) for each sequence of the batch.
 template <class F>
 void for_each_sequence(const Recurrence& s, F body) {
   run_parallel(s.batch, row_grain(8 * s.width()), [&](std::int64_t begin, std::int64_t end) {
@@ -115,7 +118,7 @@ class RecurrentRun {
       for (std::int64_t d = begin; d < end; ++d) walk(d);
     });
     for (int i = 0; i < 1 + Cell<C>::states; ++i)
-      if (k_.wants(i) && !same_type()) convert_into(out_[i], k_.out(i));
+      if (k_.wants(i) && !same_type()) convert_elements(out_[i], k_.out(i));
   }
 
  private:
@@ -125,10 +128,6 @@ class RecurrentRun {
   Tensor wide(int i) const {
     if (!k_.has(i)) return {};
     return same_type() ? k_.in(i) : converted(k_.in(i), dtype_of<C>);
-  }
-  static void convert_into(const Tensor& from, Tensor& to) {
-    const Tensor t = converted(from, to.dtype());
-    std::memcpy(to.raw(), t.raw(), to.bytes());
   }
   // Part `d` of a tensor of as many equal parts as there are directions.
   const C* part(const Tensor& t, std::int64_t d) const {
@@ -145,11 +144,7 @@ class RecurrentRun {
     const C* const bias = part(bias_, d);
     const std::int64_t width = s_.width();
     const RecurrentOperands<C> operands{
-        part(w_, d),
-        part(r_, d),
-        bias,
-        bias ? bias + width : nullptr,
-        part(peepholes_, d),
+        part(w_, d), part(r_, d), bias ? bias + width : nullptr, part(peepholes_, d),
         functions_.data() +
             static_cast<std::size_t>(d) * (functions_.size() / static_cast<std::size_t>(s_.directions))};
     const Cell<C> cell(k_.attr, s_, operands);

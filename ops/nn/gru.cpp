@@ -82,7 +82,7 @@ extern constinit const OpDef op_gru = define({
     .flops = [](const ShapeContext& c) { return recurrent_flops(c, gates); },
     .kernel = kernel,
     .gradient = gradient_missing,
-    .adapt = {{7, [](RewriteContext& c) { c.attributes.erase("output_sequence"); }}},
+    .adapt = {{7, without_output_sequence}},
     .examples =
         {"{{{1}}, {{2}}}; {{{0.5}, {-0.25}, {1}}}; {{{0.5}, {0.25}, {-0.5}}}; {{0, 0.5, 0.25, 0.5, 0, -0.5}}; _; "
          "{{{0.5}}} -> {{{{0.5085412}}}, {{{0.5698054}}}}; {{{0.5698054}}}",

@@ -87,7 +87,7 @@ extern constinit const OpDef op_lstm = define({
     .flops = [](const ShapeContext& c) { return recurrent_flops(c, gates); },
     .kernel = kernel,
     .gradient = gradient_missing,
-    .adapt = {{7, [](RewriteContext& c) { c.attributes.erase("output_sequence"); }}},
+    .adapt = {{7, without_output_sequence}},
     .examples = {"{{{1}}, {{2}}}; {{{0.5}, {-0.25}, {0.25}, {1}}}; {{{0.5}, {0.25}, {-0.5}, {0.5}}} -> "
                  "{{{{0.1932881}}}, {{{0.2980982}}}}; {{{0.2980982}}}; {{{1.011531}}}",
                  "{{{1}}, {{2}}}; {{{0.5}, {-0.25}, {0.25}, {1}}}; {{{0.5}, {0.25}, {-0.5}, {0.5}}}; input_forget=1; "

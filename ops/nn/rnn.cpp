@@ -52,7 +52,7 @@ extern constinit const OpDef op_rnn = define({
     .flops = [](const ShapeContext& c) { return recurrent_flops(c, 1); },
     .kernel = kernel,
     .gradient = gradient_missing,
-    .adapt = {{7, [](RewriteContext& c) { c.attributes.erase("output_sequence"); }}},
+    .adapt = {{7, without_output_sequence}},
     .examples = {"{{{1}}, {{2}}}; {{{0.5}, {-0.25}}}; {{{0.5, 0.25}, {-0.5, 1}}} -> "
                  "{{{{0.4621172, -0.2449187}}}, {{{0.8242173, -0.7513192}}}}; {{{0.8242173, -0.7513192}}}",
                  "{{{1}, {2}}, {{3}, {4}}, {{5}, {6}}}; {{{1}}, {{2}}}; {{{0.5}}, {{0.25}}}; _; i32{3, 1}; "

@@ -77,7 +77,7 @@ class Definition {
  public:
   Definition(const Case& c, const std::vector<Tensor>& in, std::vector<std::string> functions)
       : c_(c), functions_(std::move(functions)) {
-    for (const auto& t : in) in_.push_back(t ? as_doubles(t) : std::vector<double>());
+    for (const auto& t : in) in_.push_back(t ? doubles(t) : std::vector<double>());
     const auto& [steps, batch, inputs, hidden] = c.size;
     const std::int64_t d = c.directions(), states = d * batch * hidden;
     out[0] =
@@ -91,10 +91,6 @@ class Definition {
   Tensor out[3];
 
  private:
-  static std::vector<double> as_doubles(const Tensor& t) {
-    const Tensor wide = converted(t, DType::f64);
-    return {wide.read<double>().begin(), wide.read<double>().end()};
-  }
   double at(std::size_t i, std::int64_t place) const {
     return in_.size() <= i || in_[i].empty() ? 0 : in_[i][static_cast<std::size_t>(place)];
   }
