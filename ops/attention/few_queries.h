@@ -1,14 +1,17 @@
 #pragma once
 // Attention of a handful of queries to many keys (decoding with a cache, lists of single keys). In lanes of queries
 // most lanes would stand empty, so here the lanes are coordinates: every row of K and V is read once, from where it
-// lies, in its own type and in the order of addresses, and memory sets the pace. The running softmax is that of
-// online_softmax.h, one query at a time.
+// lies, in its own type and one after another (four at a time took a third longer, as the processor then did not see
+// the order of addresses), and memory sets the pace. The running softmax is that of online_softmax.h, one query at a
+// time.
 #include <cmath>
 
 #include "ops/attention/key_rows.h"
 #include "ops/attention/query_block.h"
 
 namespace tessera::attention {
+
+inline constexpr int kGroupKeys = 16;
 
 // Fewer rows than this in a row set come here; they must fit a block.
 template <class C>
@@ -25,7 +28,7 @@ class FewQueries {
 
   // Elements of working memory.
   static std::int64_t size(const AttentionShape& shape, std::int64_t queries) {
-    return queries * (shape.qk_dim + shape.v_dim + kGroupKeys * lanes + lanes + 2);
+    return queries * (shape.qk_dim + shape.v_dim + kGroupKeys * (lanes + 1) + lanes + 2);
   }
   // `query(i)` is where query i lies; `memory`, of size(), is the caller's.
   template <class Query>
@@ -33,30 +36,39 @@ class FewQueries {
       : keys_(keys), qk_dim_(keys.qk_dim), v_dim_(keys.v_dim), rows_(rows) {
     const std::int64_t queries = keys.heads * rows;
     products_ = memory;
-    weight_ = products_ + queries * kGroupKeys * lanes;
+    p_ = products_ + queries * kGroupKeys * lanes;
+    weight_ = p_ + queries * kGroupKeys;
     q_ = weight_ + queries * lanes;
     acc_ = q_ + queries * qk_dim_;
     top_ = acc_ + queries * v_dim_;
     seen_ = top_ + queries;
     for (std::int64_t i = 0; i < queries; ++i) copy_row<C>(query(i), qk_dim_, q_ + i * qk_dim_);
+    std::fill_n(products_, queries * kGroupKeys * lanes, C(0));
     std::fill_n(weight_, queries * lanes, C(0));
     std::fill_n(acc_, queries * v_dim_, C(0));
     std::fill_n(top_, queries, hidden);
   }
 
   // Takes in keys [begin, end). `unit`: base-2 logarithms per score unit; score(i, first, n, s) turns the products of
-  // query i with keys [first, first + n), n <= kGroupKeys, into scores.
+  // query i with keys [first, first + n), n <= kGroupKeys, into scores. The values of a group are read beside the keys
+  // of the next one: the processor itself reads ahead of two streams that do not break off. Where rows lie apart it
+  // does not; there each row's loop asks for the lines of one that comes later.
   template <class Score>
   void add(std::int64_t begin, std::int64_t end, C unit, Score&& score) {
-    ahead_.begin(keys_, begin, end);
-    for (std::int64_t first = begin; first < end; first += kGroupKeys) {
-      const int n = static_cast<int>(std::min<std::int64_t>(kGroupKeys, end - first));
-      for (int j = 0; j < n; j += kStep)
-        for (std::int64_t head = 0; head < keys_.heads; ++head) multiply(head, first, j, n);
-      for (std::int64_t i = 0; i < keys_.heads * rows_; ++i)
+    const int ahead = keys_.apart() ? kRowsAhead : 0;
+    int before = 0;  // keys of the group before, whose values are due
+    for (std::int64_t first = begin; first < end || before > 0; first += kGroupKeys) {
+      const int n = static_cast<int>(std::clamp<std::int64_t>(end - first, 0, kGroupKeys));
+      for (int j = 0; j < std::max(n, before); ++j) {
+        const std::int64_t key = first + j, value = key - kGroupKeys;
+        for (std::int64_t head = 0; head < keys_.heads; ++head) {
+          if (j < n) multiply(head, key, j, std::min(key + ahead, end - 1));
+          if (j < before) add_values(head, value, j, std::min(value + ahead, end - 1));
+        }
+      }
+      for (std::int64_t i = 0; n > 0 && i < keys_.heads * rows_; ++i)
         exponentiate(i, n, unit, [&](C* s) { score(i, first, n, s); });
-      for (int j = 0; j < n; j += kStep)
-        for (std::int64_t head = 0; head < keys_.heads; ++head) add_values(head, first, j, n);
+      before = n;
     }
   }
 
@@ -70,34 +82,52 @@ class FewQueries {
   }
 
  private:
-  static constexpr int kStep = 4;  // keys at work at once
-
-  // Products of the head's queries with kStep keys from first + j on; those from n on are the last one again.
-  void multiply(std::int64_t head, std::int64_t first, int j, int n) {
-    const T* k[kStep];
-    ahead_.use(kStep, qk_dim_);
-    for (int u = 0; u < kStep; ++u) k[u] = keys_.k_row(head, first + std::min(j + u, n - 1));
-    for (std::int64_t i = head * rows_; i < (head + 1) * rows_; ++i) {
-      const C* const q = q_ + i * qk_dim_;
-      V sum[kStep]{};
-      std::int64_t c = 0;
-      for (; c + lanes <= qk_dim_; c += lanes) {
-        const V x = simd::load(q + c);
-        ahead_.step();
+  // Products of the head's queries with a key, number j of its group; asks for the row of key `next` on the way.
+  void multiply(std::int64_t head, std::int64_t key, int j, std::int64_t next) {
+    const T* const k = keys_.k_row(head, key);
+    const std::ptrdiff_t ahead = keys_.k_row(head, next) - k;
+    const C* q = q_ + head * rows_ * qk_dim_;
+    C* to = products_ + (head * rows_ * kGroupKeys + j) * lanes;
+    std::int64_t rows = rows_;
+    for (; rows >= 4; rows -= 4, q += 4 * qk_dim_, to += 4 * kGroupKeys * lanes)
+      multiply_rows<4>(q, k, ahead, qk_dim_, to);
+    for (; rows > 0; --rows, q += qk_dim_, to += kGroupKeys * lanes) multiply_rows<1>(q, k, ahead, qk_dim_, to);
+  }
+  // R rows of q with k, each a vector of partial sums. Four sums are at work: along the row where R is 1. These loops
+  // are functions of their own for the sake of their registers.
+  template <int R>
+  [[gnu::noinline]] static void multiply_rows(const C* q, const T* k, std::ptrdiff_t ahead, std::int64_t dim, C* to) {
+    constexpr int parts = 4 / R;
+    V sum[R][parts]{};
+    std::int64_t c = 0;
+    for (; c + parts * lanes <= dim; c += parts * lanes)
 #pragma GCC unroll 4
-        for (int u = 0; u < kStep; ++u) sum[u] = simd::multiply_add<C>(x, simd::load_as<C>(k[u] + c), sum[u]);
+      for (int u = 0; u < parts; ++u) {
+        const V x = simd::load_as<C>(k + c + u * lanes);
+        __builtin_prefetch(k + ahead + c + u * lanes);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+          sum[r][u] = simd::multiply_add<C>(simd::load(q + r * dim + c + u * lanes), x, sum[r][u]);
       }
-      for (; c < qk_dim_; ++c)
-        for (int u = 0; u < kStep; ++u) sum[u][0] += q[c] * static_cast<C>(k[u][c]);
+    for (; c + lanes <= dim; c += lanes)
 #pragma GCC unroll 4
-      for (int u = 0; u < kStep; ++u) simd::store<C>(products_ + (i * kGroupKeys + j + u) * lanes, sum[u]);
+      for (int r = 0; r < R; ++r)
+        sum[r][0] = simd::multiply_add<C>(simd::load(q + r * dim + c), simd::load_as<C>(k + c), sum[r][0]);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      V all = sum[r][0];
+#pragma GCC unroll 4
+      for (int u = 1; u < parts; ++u) all += sum[r][u];
+      simd::store<C>(to + r * kGroupKeys * lanes, all);
     }
+    for (; c < dim; ++c)
+      for (int r = 0; r < R; ++r) to[r * kGroupKeys * lanes] += q[r * dim + c] * static_cast<C>(k[c]);
   }
 
   // The products of query i become 2^(s - top), and what is there so far is scaled to the new top.
   template <class Score>
   void exponentiate(std::int64_t i, int n, C unit, Score&& score) {
-    C* const products = products_ + i * kGroupKeys * lanes;
+    const C* const products = products_ + i * kGroupKeys * lanes;
     C s[kGroupKeys];
     for (int j = 0; j < kGroupKeys; j += lanes) {
       V square[lanes];
@@ -119,7 +149,7 @@ class FewQueries {
     V sum = simd::load(weight_ + i * lanes) * alpha;
     for (int j = 0; j < kGroupKeys; j += lanes) {
       const V p = simd::exp2<C>((simd::load(s + j) - shift) * unit);
-      simd::store<C>(products + j, p);
+      simd::store<C>(p_ + i * kGroupKeys + j, p);
       sum += p;
     }
     simd::store<C>(weight_ + i * lanes, sum);
@@ -128,35 +158,45 @@ class FewQueries {
     top_[i] = now;
   }
 
-  // acc += sum_j p_j v_j over up to kStep keys.
-  void add_values(std::int64_t head, std::int64_t first, int j, int n) {
-    const int count = std::min(kStep, n - j);
-    const T* v[kStep];
-    ahead_.use(kStep, v_dim_);
-    for (int u = 0; u < count; ++u) v[u] = keys_.v_row(head, first + j + u);
-    for (std::int64_t i = head * rows_; i < (head + 1) * rows_; ++i) {
-      if (seen_[i] == C(0)) continue;
-      const C* const p = products_ + i * kGroupKeys * lanes + j;
-      C* const to = acc_ + i * v_dim_;
-      std::int64_t c = 0;
-      for (; c + lanes <= v_dim_; c += lanes) {
-        V sum = simd::load(to + c);
-        ahead_.step();
-        for (int u = 0; u < count; ++u)
-          sum = simd::multiply_add<C>(simd::broadcast(p[u]), simd::load_as<C>(v[u] + c), sum);
-        simd::store<C>(to + c, sum);
-      }
-      for (; c < v_dim_; ++c)
-        for (int u = 0; u < count; ++u) to[c] += p[u] * static_cast<C>(v[u][c]);
+  // acc += p v for a key, number j of its group; asks for the row of key `next` on the way.
+  void add_values(std::int64_t head, std::int64_t key, int j, std::int64_t next) {
+    const T* const v = keys_.v_row(head, key);
+    const std::ptrdiff_t ahead = keys_.v_row(head, next) - v;
+    std::int64_t i = head * rows_;
+    const std::int64_t end = i + rows_;
+    const auto seen = [&](int r) { return i + r < end && seen_[i + r] != C(0); };
+    while (i < end) {
+      const int rows = seen(0) && seen(1) && seen(2) && seen(3) ? 4 : 1;
+      if (rows == 4)
+        add_rows<4>(p_ + i * kGroupKeys + j, v, ahead, v_dim_, acc_ + i * v_dim_);
+      else if (seen(0))
+        add_rows<1>(p_ + i * kGroupKeys + j, v, ahead, v_dim_, acc_ + i * v_dim_);
+      i += rows;
     }
+  }
+  template <int R>
+  [[gnu::noinline]] static void add_rows(const C* p, const T* v, std::ptrdiff_t ahead, std::int64_t dim, C* to) {
+    V weight[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) weight[r] = simd::broadcast(p[r * kGroupKeys]);
+    std::int64_t c = 0;
+    for (; c + lanes <= dim; c += lanes) {
+      const V x = simd::load_as<C>(v + c);
+      __builtin_prefetch(v + ahead + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r)
+        simd::store<C>(to + r * dim + c, simd::multiply_add<C>(weight[r], x, simd::load(to + r * dim + c)));
+    }
+    for (; c < dim; ++c)
+      for (int r = 0; r < R; ++r) to[r * dim + c] += p[r * kGroupKeys] * static_cast<C>(v[c]);
   }
 
   KeyRows<T> keys_;
-  LinesAhead<T> ahead_;
   std::int64_t qk_dim_, v_dim_, rows_;
-  C *products_, *weight_;  // [queries][kGroupKeys][lanes], later the probabilities of a group; [queries][lanes]
-  C *q_, *acc_;            // [queries][qk_dim], [queries][v_dim]
-  C *top_, *seen_;         // [queries]; seen: 0 where all keys of a group are hidden
+  C *products_, *p_;  // of a group: [queries][kGroupKeys][lanes], [queries][kGroupKeys]
+  C* weight_;         // [queries][lanes]
+  C *q_, *acc_;       // [queries][qk_dim], [queries][v_dim]
+  C *top_, *seen_;    // [queries]; seen: 0 where all keys of a group are hidden
 };
 
 }  // namespace tessera::attention

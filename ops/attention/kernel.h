@@ -77,7 +77,7 @@ struct AttentionMask {
 // Memory per thread: 4 * (384 * (qk_dim + v_dim) + 48 * 128) bytes (0.42 MB at dim 128), 4 * 48 * 128 more with bias or
 // keep, 4 * 128 * (qk_dim + v_dim) more for 16-bit types. When there are fewer than 32 tiles of queries (decoding),
 // keys are split in chunks, merged by lse: at most 64 * max(96, q_heads * q_len) * (v_dim + 1) values for the call.
-// Where few queries are taken one by one, 4 * (qk_dim + v_dim + 274) bytes for each of a kv head, or of all heads of a
+// Where few queries are taken one by one, 4 * (qk_dim + v_dim + 290) bytes for each of a kv head, or of all heads of a
 // token where these lie side by side: then one thread reads all of it, in the order of addresses.
 template <class T>
 void attention_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,

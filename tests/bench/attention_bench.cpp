@@ -123,12 +123,12 @@ BENCHMARK(dense_variant)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
-// One query against a cache [heads, 65536, 128], or [65536, heads, 128]: bytes of K and V per second, and the share of
-// what plainly summing them up reaches.
+// One query of `group` heads for each of a cache [heads, 65536, 128], or [65536, heads, 128]: bytes of K and V per
+// second, and the share of what plainly summing them up reaches.
 void decode(benchmark::State& state) {
   constexpr std::int64_t tokens = 65536;
-  const std::int64_t heads = state.range(1), by_token = state.range(2);
-  Operands o(heads, heads, 1, tokens);
+  const std::int64_t heads = state.range(1), by_token = state.range(2), group = state.range(3);
+  Operands o(heads * group, heads, 1, tokens);
   const auto k = o.k.read<float>(), v = o.v.read<float>();
   const auto cache = [&](auto x) {
     return by_token ? AttentionView<const float>{x.data(), 0, dim, heads * dim}
@@ -157,8 +157,9 @@ void decode(benchmark::State& state) {
   state.counters["share"] = median_ratio(limit, time);
 }
 BENCHMARK(decode)
-    ->ArgNames({"threads", "heads", "by_token"})
-    ->ArgsProduct({{1, 2}, {12}, {0, 1}})
+    ->ArgNames({"threads", "heads", "by_token", "group"})
+    ->ArgsProduct({{1, 2}, {12}, {0, 1}, {1}})
+    ->ArgsProduct({{1, 2}, {12}, {0}, {4, 8}})
     ->Iterations(15)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
