@@ -1,21 +1,6 @@
 #include "ops/grid_sampling.h"
 
 namespace tessera {
-namespace {
-
-// The number of `word` in `known`.
-template <class Enum, std::size_t N>
-Enum one_of(std::string_view what, std::string_view word, const std::string_view (&known)[N]) {
-  std::string list;
-  for (std::size_t i = 0; i < N; ++i) {
-    if (word == known[i]) return static_cast<Enum>(i);
-    list += concat(i == 0 ? "" : i + 1 == N ? " or " : ", ", known[i]);
-  }
-  throw Error(Code::bad_input, concat(what, " must be ", list, ", got '", word, "'"));
-}
-
-}  // namespace
-
 Shape GridSampling::y_shape() const {
   Shape s{batch, channels};
   for (const auto d : out) s.push_back(d);
@@ -27,9 +12,8 @@ GridSampling grid_sampling(const AttributeReader& attr, const Shape& x, const Sh
   check(axes >= 1 && axes <= 4, "X must be [N C in...] with 1 to 4 axes behind the channels, got ", x);
   check(grid.rank() == axes + 2 && grid[0] == x[0] && grid[static_cast<std::size_t>(axes + 1)] == axes,
         "grid must be [", x[0], " out... ", axes, "] with ", axes, " axes between, got ", grid);
-  GridSampling s{.mode = one_of<GridSampling::Mode>("mode", attr.text("mode"), {"nearest", "linear", "cubic"}),
-                 .padding = one_of<GridSampling::Padding>("padding_mode", attr.text("padding_mode"),
-                                                          {"zeros", "border", "reflection"}),
+  GridSampling s{.mode = static_cast<GridSampling::Mode>(attr.choice("mode")),
+                 .padding = static_cast<GridSampling::Padding>(attr.choice("padding_mode")),
                  .align_corners = attr.flag("align_corners"),
                  .batch = x[0],
                  .channels = x[1],

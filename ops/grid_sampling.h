@@ -12,10 +12,12 @@ namespace tessera {
 inline constexpr List<AttributeDef, 40> grid_sampling_attributes = {
     {"align_corners", AttributeType::integer, 0,
      "1: -1 and 1 are the middles of the outermost elements, not their edges"},
-    {"mode", AttributeType::text, "linear", "nearest, linear or cubic (Keys 1981, a = -0.75)"},
-    {"padding_mode", AttributeType::text, "zeros", "what stands outside of X: zeros, border or reflection"}};
+    {"mode", AttributeType::text, "linear", "the kernel; cubic is that of Keys 1981, a = -0.75",
+     "nearest|linear|cubic"},
+    {"padding_mode", AttributeType::text, "zeros", "what stands outside of X", "zeros|border|reflection"}};
 
 struct GridSampling {
+  // As the attributes' choices.
   enum class Mode { nearest, linear, cubic } mode;
   enum class Padding { zeros, border, reflection } padding;
   bool align_corners;

@@ -116,8 +116,6 @@ Recurrence recurrence(const AttributeReader& attr, const Shape& x, const Shape& 
   check(x.rank() == 3, "X must have rank 3, got ", x);
   check(w.rank() == 3 && w[2] == x[2], "W must be [directions, ", gates, " hidden, ", x[2], "], got ", w);
   const auto direction = attr.text("direction");
-  check(direction == "forward" || direction == "reverse" || direction == "bidirectional",
-        "direction must be forward, reverse or bidirectional, got '", direction, "'");
   const std::int64_t layout = attr.integer("layout"), hidden = w[1] / gates;
   check(layout == 0 || layout == 1, "layout must be 0 or 1, got ", layout);
   const bool batch_first = layout == 1;

@@ -7,22 +7,6 @@ namespace {
 
 const Tensor* given(const Tensor* t) { return t && t->size() > 0 ? t : nullptr; }
 
-void check_word(std::string_view attribute, std::string_view word, std::initializer_list<std::string_view> known) {
-  for (const auto k : known)
-    if (k == word) return;
-  throw Error(Code::bad_input, concat("attribute '", attribute, "' is '", word, "', which is not known"));
-}
-
-void check_words(const AttributeReader& attr) {
-  check_word("mode", attr.text("mode"), {"nearest", "linear", "cubic"});
-  check_word("coordinate_transformation_mode", attr.text("coordinate_transformation_mode"),
-             {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
-              "tf_half_pixel_for_nn", "tf_crop_and_resize"});
-  check_word("nearest_mode", attr.text("nearest_mode"), {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
-  check_word("keep_aspect_ratio_policy", attr.text("keep_aspect_ratio_policy"),
-             {"stretch", "not_larger", "not_smaller"});
-}
-
 void set_by_sizes(std::vector<ResizedAxis>& axes, const Shape& sizes, std::string_view policy) {
   check(sizes.size() == axes.size(), "sizes has ", sizes.size(), " entries for ", axes.size(), " axes");
   double common = 0;
@@ -91,7 +75,6 @@ double weight(double x, bool cubic, double a) {
 }  // namespace
 
 std::vector<ResizedAxis> resized_axes(const Shape& x, const AttributeReader& attr, const ResizeRequest& request) {
-  check_words(attr);
   const Tensor *scales = given(request.scales), *sizes = given(request.sizes);
   std::vector<ResizedAxis> axes;
   const auto add = [&](std::int64_t a) {

@@ -8,15 +8,17 @@
 namespace tessera {
 
 inline constexpr List<AttributeDef, 40> resize_attributes = {
-    {"mode", AttributeType::text, "nearest", "nearest, linear or cubic"},
-    {"coordinate_transformation_mode", AttributeType::text, "half_pixel",
-     "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric or tf_crop_and_resize"},
-    {"nearest_mode", AttributeType::text, "round_prefer_floor", "round_prefer_floor, round_prefer_ceil, floor or ceil"},
+    {"mode", AttributeType::text, "nearest", "the kernel", "nearest|linear|cubic"},
+    {"coordinate_transformation_mode", AttributeType::text, "half_pixel", "how places in Y become places in X",
+     "half_pixel|half_pixel_symmetric|pytorch_half_pixel|align_corners|asymmetric|tf_half_pixel_for_nn|tf_crop_and_"
+     "resize"},
+    {"nearest_mode", AttributeType::text, "round_prefer_floor", "nearest: which neighbour",
+     "round_prefer_floor|round_prefer_ceil|floor|ceil"},
     {"cubic_coeff_a", AttributeType::real, -0.75f, "a of the cubic kernel (Keys 1981); -0.5 in TensorFlow"},
     {"exclude_outside", AttributeType::integer, 0, "1: weights beyond the edge are dropped and the others scaled up"},
     {"antialias", AttributeType::integer, 0, "1: the kernel of linear and cubic is stretched when an axis shrinks"},
     {"extrapolation_value", AttributeType::real, 0.0f, "tf_crop_and_resize: what stands outside the input"},
-    {"keep_aspect_ratio_policy", AttributeType::text, "stretch", "stretch, not_larger or not_smaller; with sizes"},
+    {"keep_aspect_ratio_policy", AttributeType::text, "stretch", "with sizes", "stretch|not_larger|not_smaller"},
     {"axes", AttributeType::integers, {}, "the axes that roi, scales and sizes speak of; default: all"}};
 
 // The inputs of Resize after X; null (or without elements) when not given.

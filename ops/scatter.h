@@ -6,11 +6,7 @@
 
 namespace tessera {
 
-inline void check_reduction(std::string_view reduction) {
-  for (const std::string_view known : {"none", "add", "mul", "max", "min"})
-    if (reduction == known) return;
-  throw Error(Code::bad_input, concat("reduction '", reduction, "' is none of none, add, mul, max, min"));
-}
+inline constexpr std::string_view scatter_reductions = "none|add|mul|max|min";  // choices of reduction
 
 // a + b and a b, integers wrapping.
 template <class T>

@@ -37,8 +37,6 @@ Window read_window(const AttributeReader& attr, std::span<const std::int64_t> in
   const std::size_t n = in.size();
   check(kernel.size() == n, "a kernel of rank ", kernel.size(), " for ", n, " spatial axes");
   const auto auto_pad = attr.text("auto_pad");
-  check(auto_pad == "NOTSET" || auto_pad == "VALID" || same(auto_pad), "auto_pad is '", auto_pad,
-        "'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are allowed");
   Window window;
   for (std::size_t i = 0; i < n; ++i) {
     WindowAxis w;

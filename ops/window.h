@@ -9,6 +9,8 @@
 
 namespace tessera {
 
+inline constexpr std::string_view auto_pads = "NOTSET|VALID|SAME_UPPER|SAME_LOWER";  // choices of auto_pad
+
 struct WindowAxis {
   std::int64_t in = 0, out = 0, kernel = 1, stride = 1, dilation = 1;
   std::int64_t begin = 0, end = 0;  // padding; negative crops

@@ -1,6 +1,7 @@
 // The registry is the test list: every operator, those of plugins and methods included, is run on its own examples, in
 // every element type its table allows, with one and with eight threads, in place and not, on empty and rank-0 tensors,
 // and its gradient against central differences.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -159,6 +160,30 @@ TEST_P(EveryOperator, has_the_gradient_that_central_differences_say) {
     for (const auto& error : gradient_errors(op, e.attributes, e.in, wanted, {}, full_registry()))
       ADD_FAILURE() << error;
   }
+}
+
+TEST(EveryOperatorTable, takes_no_text_but_the_choices_of_an_attribute) {
+  int seen = 0;
+  for (const auto& [key, op] : full_registry())
+    for (const auto& a : op->attributes) {
+      const auto known = alternatives(a.choices);
+      if (known.empty()) continue;
+      SCOPED_TRACE(concat(op->name, ", ", a.name));
+      ++seen;
+      ASSERT_EQ(a.type, AttributeType::text);
+      if (a.fallback.kind == Default::Kind::text) {
+        EXPECT_THAT(known, testing::Contains(std::string(a.fallback.text)));
+      }
+      std::string said;
+      try {
+        infer_dtypes(*op, {{std::string(a.name), std::string("another")}}, {}, 0);
+      } catch (const Error& e) {
+        said = e.message();
+      }
+      EXPECT_THAT(said, testing::HasSubstr(concat("attribute '", a.name, "' must be ", alternatives_text(a.choices),
+                                                  ", got 'another'")));
+    }
+  EXPECT_GE(seen, 30);
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, EveryOperator, testing::ValuesIn(with_kernels()), [](const auto& info) {

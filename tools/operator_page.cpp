@@ -80,6 +80,12 @@ std::string element_types(const OpDef& op) {
   return text;
 }
 
+// "DCR or CRD; DCR: channel = ..."
+std::string meaning(const AttributeDef& a) {
+  const std::string choices = alternatives_text(a.choices);
+  return concat(choices, choices.empty() || a.doc.empty() ? "" : "; ", a.doc);
+}
+
 std::string operator_page(const OpDef& op, Format format) {
   std::string text = concat(op.name, "  ", domain_name(op), ", version ", op.since, ", introduced in ", op.introduced,
                             "\n\n", op.doc, "\n\nsource     ", op.source, "\ngradient   ", gradient_word(op), "\n");
@@ -90,8 +96,7 @@ std::string operator_page(const OpDef& op, Format format) {
   section("outputs", ports_table(op.outputs));
   Table attributes{{"name", "type", "default", "meaning"}, {}}, types{{"type", "elements"}, {}};
   for (const auto& a : op.attributes)
-    attributes.rows.push_back(
-        {std::string(a.name), std::string(name(a.type)), default_text(a.fallback), std::string(a.doc)});
+    attributes.rows.push_back({std::string(a.name), std::string(name(a.type)), default_text(a.fallback), meaning(a)});
   for (const auto& v : op.types) types.rows.push_back({std::string(v.name), types_text(v.allowed)});
   section("attributes", attributes);
   section("types", types);
@@ -108,6 +113,7 @@ Json operator_json(const OpDef& op) {
                           {"type", name(a.type)},
                           {"required", a.fallback.kind == Default::Kind::required},
                           {"default", default_json(a.fallback)},
+                          {"choices", alternatives(a.choices)},
                           {"doc", a.doc}});
   for (const auto e : op.examples) examples.push_back(e);
   return {{"name", op.name},

@@ -66,7 +66,7 @@ Json parameter_json(const MethodParameter& p) {
           {"default", p.fallback.empty() || p.fallback == "required" ? Json(nullptr) : Json(p.fallback)},
           {"low", bound(p.low)},
           {"high", bound(p.high)},
-          {"choices", p.choices},
+          {"choices", alternatives(p.choices)},
           {"doc", p.doc}};
 }
 
@@ -120,11 +120,7 @@ int list(Format format) {
 }
 
 std::string range_text(const MethodParameter& p) {
-  if (!p.choices.empty()) {
-    std::string words;
-    for (const auto& c : p.choices) words += (words.empty() ? "" : "|") + c;
-    return words;
-  }
+  if (!p.choices.empty()) return p.choices;
   if (std::isfinite(p.low) && std::isfinite(p.high)) return concat(p.low, " to ", p.high);
   if (std::isfinite(p.low)) return concat(">= ", p.low);
   return std::isfinite(p.high) ? concat("<= ", p.high) : "any";

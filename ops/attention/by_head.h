@@ -9,7 +9,7 @@ inline constexpr decltype(OpDef::attributes) attributes = {
     {"grid", AttributeType::integers, {}, "[T, H, W]: how the tokens lie, for methods with tiles"},
     {"head_method", AttributeType::integers, required, "[Hq]: an index into methods per query head"},
     {"hidden_score", AttributeType::real, {}, "as dense; nothing is hidden"},
-    {"hidden_values", AttributeType::text, "skip", "as dense; nothing is hidden"},
+    {"hidden_values", AttributeType::text, "skip", "as dense; nothing is hidden", hidden_value_choices},
     {"is_causal", AttributeType::integer, 0, "refused unless 0"},
     {"k_view", AttributeType::integers, {}, "as dense"},
     {"kv_num_heads", AttributeType::integer, 0, "as dense"},
@@ -20,7 +20,7 @@ inline constexpr decltype(OpDef::attributes) attributes = {
     {"scale", AttributeType::real, {}, "default 1 / sqrt(D)"},
     {"softcap", AttributeType::real, 0.0f, "refused unless 0"},
     {"softmax_precision", AttributeType::integer, 1, "as dense"},
-    {"undefined_rows", AttributeType::text, "zero", "as dense; no row is undefined"},
+    {"undefined_rows", AttributeType::text, "zero", "as dense; no row is undefined", undefined_row_choices},
     {"v_view", AttributeType::integers, {}, "as dense"},
     {"y_shape", AttributeType::integers, {}, "as dense"},
     {"y_view", AttributeType::integers, {}, "as dense"}};

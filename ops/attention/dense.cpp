@@ -1,5 +1,7 @@
 #include "ops/attention/dense.h"
 
+#include "ops/attention/geometry.h"
+
 namespace tessera {
 
 extern constinit const OpDef op_dense = define({
@@ -35,7 +37,8 @@ extern constinit const OpDef op_dense = define({
                     {},
                     "the score of keys that a boolean attn_mask or is_causal hides; default -inf"},
                    {"hidden_values", AttributeType::text, "skip",
-                    "skip; multiply: 0 * V of hidden keys is added, so that a NaN behind the mask is seen"},
+                    "multiply: 0 * V of hidden keys is added, so that a NaN behind the mask is seen",
+                    hidden_value_choices},
                    {"is_causal", AttributeType::integer, 0, "1: queries see no later key"},
                    {"k_view", AttributeType::integers, {}, "where K lies in its tensor"},
                    {"kv_num_heads", AttributeType::integer, 0, "needed for a 3-D K or V without a view"},
@@ -47,7 +50,8 @@ extern constinit const OpDef op_dense = define({
                    {"softcap", AttributeType::real, 0.0f, "c > 0: scores become c tanh(score / c)"},
                    {"softmax_precision", AttributeType::integer, 1, "the softmax is computed in f32 or wider"},
                    {"undefined_rows", AttributeType::text, "zero",
-                    "what a query without keys gives: zero; nan; guarded: zeros, and zeros for NaN scores too"},
+                    "what a query without keys gives; guarded: zeros, and zeros for NaN scores too",
+                    undefined_row_choices},
                    {"v_view", AttributeType::integers, {}, "where V lies in its tensor"},
                    {"y_shape", AttributeType::integers, {}, "the shape of Y, beside y_view"},
                    {"y_view", AttributeType::integers, {}, "where Y lies in its tensor"}},

@@ -33,19 +33,8 @@ void place_y(AttentionGeometry& g, const AttributeReader& attr, bool flat) {
 
 // What the rules of rewritten graphs say; the table of ONNX Attention does not have them.
 void read_rules(AttentionGeometry& g, const AttributeReader& attr) {
-  if (attr.has("undefined_rows")) {
-    const auto text = attr.text("undefined_rows");
-    check(text == "zero" || text == "nan" || text == "guarded", "undefined_rows must be zero, nan or guarded, got '",
-          text, "'");
-    g.undefined_rows = text == "nan"       ? UndefinedRows::nan
-                       : text == "guarded" ? UndefinedRows::guarded
-                                           : UndefinedRows::zero;
-  }
-  if (attr.has("hidden_values")) {
-    const auto text = attr.text("hidden_values");
-    check(text == "skip" || text == "multiply", "hidden_values must be skip or multiply, got '", text, "'");
-    g.multiply_hidden = text == "multiply";
-  }
+  if (attr.has("undefined_rows")) g.undefined_rows = static_cast<UndefinedRows>(attr.choice("undefined_rows"));
+  if (attr.has("hidden_values")) g.multiply_hidden = attr.text("hidden_values") == "multiply";
   if (attr.has("hidden_score")) g.hidden_score = attr.real("hidden_score");
   check(g.hidden_score < INFINITY, "hidden_score must be a number or -inf, got ", g.hidden_score);
 }

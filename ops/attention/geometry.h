@@ -17,12 +17,13 @@ namespace attention_output {
 inline constexpr int y = 0, present_key = 1, present_value = 2, qk = 3, lse = 4, density = 5, selection = 6;
 }
 
-// What a query gives that no key is visible to (attribute undefined_rows).
+// What a query gives that no key is visible to (attribute undefined_rows, in the order of its choices).
 enum class UndefinedRows {
   zero,    // zeros
   nan,     // NaN, the softmax of nothing but -inf
   guarded  // zeros, also where a score is NaN: Where(IsNaN(p), 0, p)
 };
+inline constexpr std::string_view undefined_row_choices = "zero|nan|guarded", hidden_value_choices = "skip|multiply";
 
 struct AttentionGeometry {
   AttentionShape shape{};  // kv_len counts the cache too

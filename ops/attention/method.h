@@ -31,7 +31,7 @@ struct MethodParameter {
   AttributeType type = AttributeType::real;  // integer, real, text, integers
   std::string fallback;  // as written in YAML, "[4, 4, 4]"; empty: optional without a default; or "required"
   double low = -INFINITY, high = INFINITY;  // inclusive, for numbers and each of a list
-  std::vector<std::string> choices;         // of a text
+  std::string choices;                      // of a text: "slot|mean"; empty: any
   std::string doc;                          // in words, with units
 };
 

@@ -43,13 +43,9 @@ std::string bound(double x) {
   return x == std::floor(x) && std::abs(x) < 1e15 ? concat(static_cast<std::int64_t>(x)) : concat(x);
 }
 
-// "a number from 0 to 1", "integers >= 1", "one of slot, mean"
+// "a number from 0 to 1", "integers >= 1", "slot or mean"
 std::string expected(const MethodParameter& p) {
-  if (p.type == AttributeType::text) {
-    std::string words;
-    for (const auto& c : p.choices) words += (words.empty() ? "one of " : ", ") + c;
-    return words.empty() ? "a text" : words;
-  }
+  if (p.type == AttributeType::text) return p.choices.empty() ? "a text" : alternatives_text(p.choices);
   const std::string_view what = p.type == AttributeType::real      ? "a number"
                                 : p.type == AttributeType::integer ? "an integer"
                                                                    : "a list of integers";
@@ -64,7 +60,8 @@ bool fits(const MethodParameter& p, const Attribute& value) {
   const auto inside = [&](double x) { return x >= p.low && x <= p.high; };  // NaN is not
   if (p.type == AttributeType::text) {
     const auto* text = std::get_if<std::string>(&value);
-    return text && (p.choices.empty() || std::find(p.choices.begin(), p.choices.end(), *text) != p.choices.end());
+    const auto known = alternatives(p.choices);
+    return text && (known.empty() || std::ranges::find(known, *text) != known.end());
   }
   if (p.type == AttributeType::integers) {
     const auto* list = std::get_if<std::vector<std::int64_t>>(&value);
@@ -129,7 +126,7 @@ Attribute parse_parameter(const MethodParameter& p, std::string_view text) {
 }
 
 AttributeDef attribute_of(const MethodParameter& p, std::string doc, std::deque<std::string>& texts) {
-  AttributeDef def{texts.emplace_back(p.name), p.type, {}, {}};
+  AttributeDef def{texts.emplace_back(p.name), p.type, {}, {}, texts.emplace_back(p.choices)};
   if (p.fallback == "required") {
     def.fallback = required;
   } else if (!p.fallback.empty()) {

@@ -60,7 +60,7 @@ extern constinit const OpDef op_conv_weight_grad = define({
     .source = "the derivative of ONNX Conv-22",
     .inputs = {{"X", "T", "[N C in...]"}, {"dY", "T", "[N M out...]"}},
     .outputs = {{"dW", "T", "[M C/group kernel...]"}},
-    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "as Conv"},
+    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "as Conv", auto_pads},
                    {"dilations", AttributeType::integers, {}, "as Conv"},
                    {"group", AttributeType::integer, 1, "as Conv"},
                    {"kernel_shape", AttributeType::integers, required, "spatial dims of W"},

@@ -8,11 +8,7 @@ namespace {
 
 using Unsigned = Types<std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>;
 
-void shape(ShapeContext& c) {
-  const auto direction = c.attr.text("direction");
-  check(direction == "LEFT" || direction == "RIGHT", "direction must be 'LEFT' or 'RIGHT', got '", direction, "'");
-  broadcast_all(c);
-}
+void shape(ShapeContext& c) { broadcast_all(c); }
 
 // f(x, by), and 0 where nothing of x is left: C++ does not say what such a shift gives.
 template <class F>
@@ -43,7 +39,7 @@ extern constinit const OpDef op_bit_shift = define({
     .source = "ONNX BitShift-11",
     .inputs = {{"X", "T", "any shape"}, {"Y", "T", "broadcasts with X"}},
     .outputs = {{"Z", "T", "the broadcast shape"}},
-    .attributes = {{"direction", AttributeType::text, required, "LEFT (to larger numbers) or RIGHT"}},
+    .attributes = {{"direction", AttributeType::text, required, "LEFT: to larger numbers", "LEFT|RIGHT"}},
     .types = {{"T", set_of(Unsigned{})}},
     .shape = shape,
     .pointwise = true,

@@ -1,4 +1,4 @@
-#include "runtime/op/context.h"
+#include "ops/window.h"
 
 namespace tessera {
 namespace {
@@ -57,7 +57,7 @@ extern constinit const OpDef op_fused_conv = define({
     .outputs = {{"Y", "T", "[N x M x ...], as Conv"}},
     .attributes = {{"activation", AttributeType::text, "", "Clip, HardSigmoid, LeakyRelu, Relu, Sigmoid or Tanh"},
                    {"activation_params", AttributeType::reals, {}, "Clip: min, max; others: alpha, beta"},
-                   {"auto_pad", AttributeType::text, "NOTSET", "as Conv"},
+                   {"auto_pad", AttributeType::text, "NOTSET", "as Conv", auto_pads},
                    {"dilations", AttributeType::integers, {}, "as Conv"},
                    {"group", AttributeType::integer, 1, "as Conv"},
                    {"kernel_shape", AttributeType::integers, {}, "as Conv"},

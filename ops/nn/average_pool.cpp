@@ -108,7 +108,7 @@ extern constinit const OpDef op_average_pool = define({
     .source = "ONNX AveragePool-22",
     .inputs = {{"X", "T", "[N C in...]"}},
     .outputs = {{"Y", "T", "[N C out...]"}},
-    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "NOTSET, VALID, SAME_UPPER or SAME_LOWER"},
+    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "NOTSET: as pads says", auto_pads},
                    {"ceil_mode", AttributeType::integer, 0, "1: the last window may reach beyond the padding"},
                    {"count_include_pad", AttributeType::integer, 0, "1: padding counts as zeros"},
                    {"dilations", AttributeType::integers, {}, "distance of taps per axis; default 1"},

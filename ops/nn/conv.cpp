@@ -56,7 +56,7 @@ extern constinit const OpDef op_conv = define({
     .source = "ONNX Conv-22",
     .inputs = {{"X", "T", "[N C in...]"}, {"W", "T", "[M C/group kernel...]"}, {"B", "T", "[M]", Presence::optional}},
     .outputs = {{"Y", "T", "[N M out...]"}},
-    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "NOTSET, VALID, SAME_UPPER or SAME_LOWER"},
+    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "NOTSET: as pads says", auto_pads},
                    {"dilations", AttributeType::integers, {}, "distance of taps per axis; default 1"},
                    {"group", AttributeType::integer, 1, "number of groups"},
                    {"kernel_shape", AttributeType::integers, {}, "must be that of W"},

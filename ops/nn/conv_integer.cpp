@@ -1,7 +1,7 @@
 #include "ops/nn/conv_integer.h"
 
 #include "ops/linalg_bytes.h"
-#include "runtime/op/context.h"
+#include "ops/window.h"
 
 namespace tessera {
 namespace {
@@ -51,7 +51,7 @@ extern constinit const OpDef op_conv_integer = define({
                {"x_zero_point", "T1", "scalar or [1]; default 0", Presence::optional},
                {"w_zero_point", "T2", "scalar, [1] or [M]; default 0", Presence::optional}},
     .outputs = {{"y", "i32", "[N M out...]"}},
-    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "as Conv's"},
+    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "as Conv's", auto_pads},
                    {"dilations", AttributeType::integers, {}, "as Conv's"},
                    {"group", AttributeType::integer, 1, "as Conv's"},
                    {"kernel_shape", AttributeType::integers, {}, "as Conv's"},

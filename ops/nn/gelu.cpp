@@ -8,13 +8,6 @@ namespace {
 
 constexpr double root_two_over_pi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
 
-void shape(ShapeContext& c) {
-  const auto approximate = c.attr.text("approximate");
-  check(approximate == "none" || approximate == "tanh", "approximate must be 'none' or 'tanh', got '", approximate,
-        "'");
-  same_as_input(c);
-}
-
 void kernel(const KernelContext& k) {
   if (k.attr.text("approximate") == "tanh") {
     map<Floats>(k, [](auto x) {
@@ -62,9 +55,9 @@ extern constinit const OpDef op_gelu = define({
     .source = "ONNX Gelu-20; Hendrycks & Gimpel, arXiv 1606.08415",
     .inputs = {{"X", "T", "any shape"}},
     .outputs = {{"Y", "T", "shape of X"}},
-    .attributes = {{"approximate", AttributeType::text, "none", "none or tanh"}},
+    .attributes = {{"approximate", AttributeType::text, "none", "tanh: the formula with tanh, not erf", "none|tanh"}},
     .types = {{"T", dtypes::floats}},
-    .shape = shape,
+    .shape = same_as_input,
     .pointwise = true,
     .in_place = {{0, 0}},
     .kernel = kernel,

@@ -147,7 +147,7 @@ extern constinit const OpDef op_max_pool = define({
     .source = "ONNX MaxPool-22",
     .inputs = {{"X", "T", "[N C in...]"}},
     .outputs = {{"Y", "T", "[N C out...]"}, {"Indices", "i64", "shape of Y", Presence::optional}},
-    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "NOTSET, VALID, SAME_UPPER or SAME_LOWER"},
+    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "NOTSET: as pads says", auto_pads},
                    {"ceil_mode", AttributeType::integer, 0, "1: the last window may reach beyond the padding"},
                    {"dilations", AttributeType::integers, {}, "distance of taps per axis; default 1"},
                    {"kernel_shape", AttributeType::integers, required, "size of the window per spatial axis"},

@@ -24,8 +24,6 @@ class Loss {
 
   ValueId run() {
     const std::string_view reduction = c_.attr().text("reduction");
-    check(reduction == "none" || reduction == "mean" || reduction == "sum", "attribute 'reduction' is '", reduction,
-          "', not none, mean or sum");
     find_targets();
     const ValueId picked = b_.node("GatherElements", {log_p_, target_}, {{"axis", std::int64_t{1}}});
     ValueId loss = only_counted(b_.node("Neg", {picked})), weight = ValueId::none;
@@ -106,7 +104,7 @@ extern constinit const OpDef op_negative_log_likelihood_loss = define({
     .outputs = {{"loss", "T", "[N x d1...] for reduction none, else a scalar"}},
     .attributes =
         {{"ignore_index", AttributeType::integer, {}, "the target that does not count; default: there is none"},
-         {"reduction", AttributeType::text, "mean", "none, mean or sum"}},
+         {"reduction", AttributeType::text, "mean", "over the targets that count", "none|mean|sum"}},
     .types = {{"T", dtypes::floats}, {"Tind", dtypes::indices}},
     .expand = [](RewriteContext& c) { c.become({negative_log_likelihood(c, c.in[0])}); },
 });

@@ -1,7 +1,7 @@
 #include "ops/linalg_bytes.h"
 #include "ops/nn/conv_integer.h"
 #include "ops/quantization.h"
-#include "runtime/op/context.h"
+#include "ops/window.h"
 
 namespace tessera {
 namespace {
@@ -32,7 +32,7 @@ extern constinit const OpDef op_qlinear_conv = define({
                {"y_zero_point", "T3", "shape of y_scale; its type is y's"},
                {"B", "i32", "[M], in units of x_scale w_scale", Presence::optional}},
     .outputs = {{"y", "T3", "[N M out...]"}},
-    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "as Conv's"},
+    .attributes = {{"auto_pad", AttributeType::text, "NOTSET", "as Conv's", auto_pads},
                    {"dilations", AttributeType::integers, {}, "as Conv's"},
                    {"group", AttributeType::integer, 1, "as Conv's"},
                    {"kernel_shape", AttributeType::integers, {}, "as Conv's"},

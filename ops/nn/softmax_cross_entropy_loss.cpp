@@ -23,7 +23,7 @@ extern constinit const OpDef op_softmax_cross_entropy_loss = define({
                 {"log_prob", "T", "shape of scores", Presence::optional}},
     .attributes =
         {{"ignore_index", AttributeType::integer, {}, "the label that does not count; default: there is none"},
-         {"reduction", AttributeType::text, "mean", "none, mean or sum"}},
+         {"reduction", AttributeType::text, "mean", "over the targets that count", "none|mean|sum"}},
     .types = {{"T", dtypes::floats}, {"Tind", dtypes::indices}},
     .expand = expand,
 });

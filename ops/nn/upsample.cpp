@@ -46,7 +46,7 @@ extern constinit const OpDef op_upsample = define({
     .inputs = {{"X", "T", "any shape"},
                {"scales", "f32", "[rank of X], each >= 1; an attribute before opset 9", Presence::optional}},
     .outputs = {{"Y", "T", "floor(dim x scale)"}},
-    .attributes = {{"mode", AttributeType::text, "nearest", "nearest or linear"},
+    .attributes = {{"mode", AttributeType::text, "nearest", "as Resize", "nearest|linear|cubic"},
                    {"scales", AttributeType::reals, {}, "before opset 9"}},
     .types = {{"T", dtypes::all}},
     .expand = expand,

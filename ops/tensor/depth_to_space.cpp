@@ -8,8 +8,6 @@ namespace {
 void shape(ShapeContext& c) {
   const Shape& x = c.in(0);
   const std::int64_t b = c.attr.integer("blocksize");
-  const auto mode = c.attr.text("mode");
-  check(mode == "DCR" || mode == "CRD", "mode '", mode, "' is neither DCR nor CRD");
   check(x.rank() == 4, "input must be [N, C, H, W], got shape ", x);
   check(0 < b && b < (1 << 20) && x[1] % (b * b) == 0, "blocksize ", b, " does not fit ", x[1], " channels");
   check(std::max(x[2], x[3]) < std::int64_t{1} << 40, "input ", x, " is too large");
@@ -48,7 +46,8 @@ extern constinit const OpDef op_depth_to_space = define({
     .inputs = {{"input", "T", "[N, C, H, W]"}},
     .outputs = {{"output", "T", "[N, C / b^2, H b, W b]"}},
     .attributes = {{"blocksize", AttributeType::integer, required, "b"},
-                   {"mode", AttributeType::text, "DCR", "DCR: channel = (row, column, C); CRD: (C, row, column)"}},
+                   {"mode", AttributeType::text, "DCR", "DCR: channel = (row, column, C); CRD: (C, row, column)",
+                    "DCR|CRD"}},
     .types = {{"T", dtypes::all}},
     .shape = shape,
     .kernel = kernel,

@@ -8,7 +8,6 @@ namespace tessera {
 namespace {
 
 void shape(ShapeContext& c) {
-  check_reduction(c.attr.text("reduction"));
   check_element_indices(c.in(0), c.in(1), static_cast<std::size_t>(c.axis()));
   check(c.in(1) == c.in(2), "indices ", c.in(1), " and updates ", c.in(2), " differ in shape");
   c.out(0, c.in(0));
@@ -69,7 +68,8 @@ extern constinit const OpDef op_scatter_elements = define({
                {"updates", "T", "shape of indices"}},
     .outputs = {{"output", "T", "shape of data"}},
     .attributes = {{"axis", AttributeType::integer, 0, "in [-rank, rank)"},
-                   {"reduction", AttributeType::text, "none", "none, add, mul, max or min (numbers only)"}},
+                   {"reduction", AttributeType::text, "none", "how updates meet what is there; numbers only",
+                    scatter_reductions}},
     .types = {{"T", dtypes::all}, {"Tind", dtypes::indices}},
     .shape = shape,
     .in_place = {{0, 0}},

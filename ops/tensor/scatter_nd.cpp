@@ -9,7 +9,6 @@ namespace {
 
 void shape(ShapeContext& c) {
   const Shape &x = c.in(0), &at = c.in(1);
-  check_reduction(c.attr.text("reduction"));
   check(!x.empty() && !at.empty(), "data and indices must have rank 1 or more");
   check(at.back() <= x.rank(), "index tuples of ", at.back(), " for data of rank ", x.rank());
   Shape updates(at.begin(), at.end() - 1);
@@ -69,7 +68,8 @@ extern constinit const OpDef op_scatter_nd = define({
                {"indices", "i64", "[any..., axes indexed]; values in [-size, size)"},
                {"updates", "T", "shape of indices without the last axis, then the axes of data not indexed"}},
     .outputs = {{"output", "T", "shape of data"}},
-    .attributes = {{"reduction", AttributeType::text, "none", "none, add, mul, max or min (numbers only)"}},
+    .attributes = {{"reduction", AttributeType::text, "none", "how updates meet what is there; numbers only",
+                    scatter_reductions}},
     .types = {{"T", dtypes::all}},
     .shape = shape,
     .in_place = {{0, 0}},

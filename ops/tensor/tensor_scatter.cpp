@@ -13,8 +13,6 @@ constexpr int past = 0, update = 1, write_indices = 2;
 bool is_circular(const AttributeReader& attr) { return attr.text("mode") == "circular"; }
 
 void shape(ShapeContext& c) {
-  const auto mode = c.attr.text("mode");
-  check(mode == "linear" || mode == "circular", "mode '", mode, "' is neither linear nor circular");
   const Shape &cache = c.in(past), &x = c.in(update);
   check(cache.rank() >= 2, "past_cache must have rank 2 or more, got ", cache);
   const int axis = c.axis();
@@ -104,7 +102,8 @@ extern constinit const OpDef op_tensor_scatter = define({
                {"write_indices", "i64", "[B], default 0", Presence::optional}},
     .outputs = {{"present_cache", "T", "shape of past_cache"}},
     .attributes = {{"axis", AttributeType::integer, -2, "in [-rank, rank), not that of the batch"},
-                   {"mode", AttributeType::text, "linear", "linear or circular"}},
+                   {"mode", AttributeType::text, "linear", "circular: writing goes on at the beginning",
+                    "linear|circular"}},
     .types = {{"T", dtypes::all}},
     .shape = shape,
     .in_place = {{0, 0}},

@@ -340,7 +340,7 @@ TEST(Bsa, refuses_parameters_that_do_not_go_together) {
   EXPECT_THAT(failure({{"min_blocks", std::int64_t{3}}, {"max_blocks", std::int64_t{2}}}),
               HasSubstr("'min_blocks' is larger than 'max_blocks'"));
   EXPECT_THAT(failure({{"fill", std::string("nearest")}}),
-              HasSubstr("parameter 'fill' must be one of center, nearest_flat, nearest_cos, zero, got \"nearest\""));
+              HasSubstr("'fill' must be center, nearest_flat, nearest_cos or zero, got 'nearest'"));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "runtime/op/attribute.h"
 
+#include <algorithm>
+
+#include "runtime/base/nearest.h"
 #include "runtime/tensor/text.h"
 
 namespace tessera {
@@ -17,6 +20,24 @@ std::string list(const std::vector<T>& items) {
 std::string_view name(AttributeType t) {
   constexpr std::string_view names[] = {"int", "float", "string", "tensor", "ints", "floats", "strings", "graph"};
   return names[static_cast<int>(t)];
+}
+
+std::vector<std::string> alternatives(std::string_view text) {
+  std::vector<std::string> list;
+  if (text.empty()) return list;
+  for (auto bar = text.find('|'); bar != std::string_view::npos; bar = text.find('|')) {
+    list.emplace_back(text.substr(0, bar));
+    text.remove_prefix(bar + 1);
+  }
+  list.emplace_back(text);
+  return list;
+}
+std::string alternatives_text(std::string_view text) {
+  const auto list = alternatives(text);
+  std::string words;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    words += concat(i == 0 ? "" : i + 1 == list.size() ? " or " : ", ", list[i]);
+  return words;
 }
 
 std::string to_text(const Attribute& a) {
@@ -60,13 +81,16 @@ const T* AttributeReader::find(std::string_view name) const {
   return value;
 }
 
+const AttributeDef& AttributeReader::def(std::string_view name) const {
+  const auto at = std::ranges::find(table_, name, &AttributeDef::name);
+  check(at != table_.end(), Code::internal, "attribute '", name, "' is not in the operator's table");
+  return *at;
+}
+
 const Default& AttributeReader::fallback(std::string_view name, Default::Kind kind) const {
-  for (const auto& def : table_)
-    if (def.name == name) {
-      check(def.fallback.kind == kind, "attribute '", name, "' is missing");
-      return def.fallback;
-    }
-  throw Error(Code::internal, concat("attribute '", name, "' is not in the operator's table"));
+  const Default& fallback = def(name).fallback;
+  check(fallback.kind == kind, "attribute '", name, "' is missing");
+  return fallback;
 }
 
 std::int64_t AttributeReader::integer(std::string_view name) const {
@@ -87,6 +111,18 @@ float AttributeReader::real(std::string_view name) const {
 std::string_view AttributeReader::text(std::string_view name) const {
   const auto* v = find<std::string>(name);
   return v ? std::string_view(*v) : fallback(name, Default::Kind::text).text;
+}
+int AttributeReader::choice(std::string_view name) const {
+  const std::string_view word = text(name), choices = def(name).choices;
+  std::string_view rest = choices;
+  for (int place = 0;; ++place) {
+    const auto bar = rest.find('|');
+    if (rest.substr(0, bar) == word) return place;
+    if (bar == std::string_view::npos) break;
+    rest.remove_prefix(bar + 1);
+  }
+  throw Error(Code::bad_input, concat("attribute '", name, "' must be ", alternatives_text(choices), ", got '", word,
+                                      "'", did_you_mean(word, alternatives(choices))));
 }
 std::span<const std::int64_t> AttributeReader::integers(std::string_view name) const {
   const auto* v = find<std::vector<std::int64_t>>(name);

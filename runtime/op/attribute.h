@@ -52,7 +52,11 @@ struct AttributeDef {
   AttributeType type = AttributeType::integer;
   Default fallback{};
   std::string_view doc{};
+  std::string_view choices{};  // of a text: "DCR|CRD"; empty: any
 };
+// "a|b|c" taken apart ("" is none), and in words: "a, b or c".
+std::vector<std::string> alternatives(std::string_view text);
+std::string alternatives_text(std::string_view text);
 
 // Reads a node's attributes, with the defaults of its operator's table. Borrowed: valid while both live.
 class AttributeReader {
@@ -64,6 +68,7 @@ class AttributeReader {
   DType dtype(std::string_view name) const;  // an onnx.TensorProto.DataType; Error(bad_input) where it is none
   float real(std::string_view name) const;
   std::string_view text(std::string_view name) const;
+  int choice(std::string_view name) const;  // the place of the text in the table's choices; Error(bad_input): not there
   std::span<const std::int64_t> integers(std::string_view name) const;  // empty when absent
   std::span<const float> reals(std::string_view name) const;            // empty when absent
   std::span<const std::string> texts(std::string_view name) const;      // empty when absent
@@ -74,6 +79,7 @@ class AttributeReader {
  private:
   template <class T>
   const T* find(std::string_view name) const;
+  const AttributeDef& def(std::string_view name) const;
   const Default& fallback(std::string_view name, Default::Kind kind) const;
   std::span<const AttributeDef> table_;
   const Attributes* given_;

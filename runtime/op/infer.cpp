@@ -23,6 +23,7 @@ void check_attributes(const OpDef& op, const Attributes& attributes) {
     }
     check(def->type == type_of(value), "attribute '", name, "' of ", op.name, " must be ", tessera::name(def->type),
           ", got ", tessera::name(type_of(value)));
+    if (!def->choices.empty()) AttributeReader(op.attributes, attributes).choice(name);
   }
   for (const auto& def : op.attributes)
     check(def.fallback.kind != Default::Kind::required || attributes.find(def.name) != attributes.end(), op.name,

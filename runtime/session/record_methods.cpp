@@ -12,9 +12,7 @@ namespace {
 std::string schema_text(const MethodParameter& p) {
   std::string text = concat("; ", p.name, ": ", name(p.type));
   if (!p.fallback.empty()) text += concat(" = ", p.fallback);
-  std::string choices;
-  for (const auto& c : p.choices) choices += concat(choices.empty() ? "" : "|", c);
-  if (!choices.empty()) return concat(text, " of ", choices);
+  if (!p.choices.empty()) return concat(text, " of ", p.choices);
   if (p.type != AttributeType::text && std::isfinite(p.low)) text += concat(" from ", p.low);
   if (p.type != AttributeType::text && std::isfinite(p.high)) text += concat(" to ", p.high);
   return text;

@@ -185,9 +185,9 @@ TEST(GridSample, says_what_does_not_fit) {
   EXPECT_THAT(refusal(good, "{{{1, 2}}}", "{{{1, 2}}}"), HasSubstr("grid must be [1 out... 1]"));
   EXPECT_THAT(refusal(good, "f32[1x1x0]{}", "{{{1}}}"), HasSubstr("X has nothing to sample"));
   EXPECT_THAT(refusal({"area", "zeros", false}, "{{{1, 2}}}", "{{{1}}}"),
-              HasSubstr("mode must be nearest, linear or cubic, got 'area'"));
+              HasSubstr("'mode' must be nearest, linear or cubic, got 'area'"));
   EXPECT_THAT(refusal({"linear", "wrap", false}, "{{{1, 2}}}", "{{{1}}}"),
-              HasSubstr("padding_mode must be zeros, border or reflection, got 'wrap'"));
+              HasSubstr("'padding_mode' must be zeros, border or reflection, got 'wrap'"));
 }
 
 }  // namespace

@@ -147,7 +147,8 @@ TEST(NegativeLogLikelihoodLoss, refuses_what_does_not_fit) {
   EXPECT_THAT(refusal({likelihood}, {parsed("{1, 2}"), parsed("i64 0")}), HasSubstr("a batch and a class axis"));
   EXPECT_THAT(refusal({likelihood}, {log_p, parsed("i64{0, 1, 2, 0}"), parsed("{1, 2}")}),
               HasSubstr("there are 3 classes, but weights of shape [2]"));
-  EXPECT_THAT(refusal({likelihood, "max"}, {log_p, parsed("i64{0, 1, 2, 0}")}), HasSubstr("not none, mean or sum"));
+  EXPECT_THAT(refusal({likelihood, "max"}, {log_p, parsed("i64{0, 1, 2, 0}")}),
+              HasSubstr("'reduction' must be none, mean or sum, got 'max'"));
 }
 
 TEST(SoftmaxCrossEntropyLoss, of_large_scores_does_not_overflow) {

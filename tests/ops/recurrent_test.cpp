@@ -305,7 +305,8 @@ TEST(Recurrent, says_what_does_not_fit) {
     c.attributes[name] = std::move(a);
     return refusal(c, inputs(good, DType::f32));
   };
-  EXPECT_THAT(given("direction", std::string("backward")), HasSubstr("direction must be forward"));
+  EXPECT_THAT(given("direction", std::string("backward")),
+              HasSubstr("'direction' must be forward, reverse or bidirectional, got 'backward'"));
   EXPECT_THAT(given("layout", std::int64_t{2}), HasSubstr("layout must be 0 or 1"));
   EXPECT_THAT(given("hidden_size", std::int64_t{6}), HasSubstr("hidden_size is 6"));
   EXPECT_THAT(given("clip", -1.0f), HasSubstr("clip must not be negative"));

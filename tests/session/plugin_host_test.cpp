@@ -96,7 +96,7 @@ TEST(PluginHost, hands_attributes_over_with_their_defaults) {
   const auto refused = [&](const Attributes& a) { return message_of([&] { seen(a); }, Code::bad_input); };
   EXPECT_THAT(refused({{"real", 1.5f}}), HasSubstr("'real' must be a number from 0 to 1, got 1.5"));
   EXPECT_THAT(refused({{"list", std::vector<std::int64_t>{1, 10}}}), HasSubstr("from 0 to 9"));
-  EXPECT_THAT(refused({{"text", std::string("b")}}), HasSubstr("one of ab, abc"));
+  EXPECT_THAT(refused({{"text", std::string("b")}}), HasSubstr("must be ab or abc"));
   EXPECT_THAT(refused({{"raal", 1.0f}}), HasSubstr("did you mean 'real'"));
   EXPECT_THAT(refused({{"real", std::int64_t{1}}}), HasSubstr("must be float, got int"));
 }

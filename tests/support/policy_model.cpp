@@ -39,7 +39,7 @@ MethodOperators make_nearby() {
   add("share", AttributeType::real, "0.5", 0, 1);
   add("most_tokens", AttributeType::integer, "1000", 1, INFINITY);
   add("mode", AttributeType::text, "near", 0, 0);
-  m.parameters.back().choices = {"near", "far"};
+  m.parameters.back().choices = "near|far";
   add("extra", AttributeType::integer, "", -INFINITY, INFINITY);
   m.coarse_gate = true;
   m.check = check_nearby;

@@ -95,11 +95,10 @@ class Writer {
     return {p.name, type, p.doc, presence(p), false};
   }
 
-  // Ranges and choices, which AttributeDef has no place for, go into the words.
+  // A range, which AttributeDef has no place for, goes into the words.
   AttributeDef attribute(const MethodParameter& p) {
     std::string doc = p.doc;
     if (std::isfinite(p.low) || std::isfinite(p.high)) doc += concat("; ", p.low, " to ", p.high);
-    for (std::size_t i = 0; i < p.choices.size(); ++i) doc += concat(i ? " or " : "; ", p.choices[i]);
     return attribute_of(p, std::move(doc), to_.texts);
   }
 

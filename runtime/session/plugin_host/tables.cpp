@@ -98,16 +98,6 @@ AttributeType type_of_parameter(const tsr_parameter& p) {
   throw Error(Code::plugin, concat("parameter '", p.name, "' has type ", p.type, ", which does not exist"));
 }
 
-template <class F>
-void for_each_part(std::string_view text, F f) {
-  for (;;) {
-    const auto bar = text.find('|');
-    f(text.substr(0, bar));
-    if (bar == std::string_view::npos) return;
-    text.remove_prefix(bar + 1);
-  }
-}
-
 }  // namespace
 
 void check_tables(const tsr_plugin& plugin) {
@@ -141,7 +131,7 @@ std::vector<MethodParameter> parameters_of(const tsr_parameter* list, std::uint3
       to.low = p.low;
       to.high = p.high;
     }
-    if (p.choices) for_each_part(p.choices, [&](std::string_view c) { to.choices.emplace_back(c); });
+    if (p.choices && to.type == AttributeType::text) to.choices = p.choices;
     to.doc = p.doc;
     if (!to.fallback.empty() && to.fallback != "required") try {
         parse_parameter(to, to.fallback);
@@ -155,11 +145,11 @@ std::vector<MethodParameter> parameters_of(const tsr_parameter* list, std::uint3
 
 DTypeSet types_of(std::string_view text) {
   DTypeSet set;
-  for_each_part(text, [&](std::string_view part) {
+  for (const auto& part : alternatives(text)) {
     const DType t = dtype_from_name(part);
     check(size_of(t) > 0, Code::plugin, "there is no element type '", part, "' (f32 f64 f16 bf16 i8 ... u64 bool)");
     set = set | DTypeSet{1u << static_cast<int>(t)};
-  });
+  }
   return set;
 }
 

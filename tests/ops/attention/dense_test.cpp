@@ -152,8 +152,10 @@ TEST(DenseAttention, refuses_a_result_that_does_not_fill_its_tensor) {
   EXPECT_THAT(with({2, 4, 6, 3, 0, 0, 3, 12}, {2, 6, 12}), HasSubstr("once"));
   EXPECT_THAT(with({2, 6, 4, 3, 0, 72, 3, 18}, {2, 6, 12}), HasSubstr("y_view must begin with [2x4x6x3]"));
   EXPECT_THAT(refusal({{"y_shape", Ints{1}}}, {x, x, x}), HasSubstr("y_shape is given without y_view"));
-  EXPECT_THAT(refusal({{"undefined_rows", std::string("one")}}, {x, x, x}), HasSubstr("undefined_rows must be zero"));
-  EXPECT_THAT(refusal({{"hidden_values", std::string("")}}, {x, x, x}), HasSubstr("hidden_values must be skip"));
+  EXPECT_THAT(refusal({{"undefined_rows", std::string("one")}}, {x, x, x}),
+              HasSubstr("'undefined_rows' must be zero, nan or guarded"));
+  EXPECT_THAT(refusal({{"hidden_values", std::string("")}}, {x, x, x}),
+              HasSubstr("'hidden_values' must be skip or multiply"));
   EXPECT_THAT(refusal({{"hidden_score", static_cast<float>(nan)}}, {x, x, x}), HasSubstr("hidden_score must be"));
 }
 

@@ -28,7 +28,7 @@ std::string failure(F&& f, Code code = Code::bad_input) {
 const std::vector<MethodParameter> schema{{"share", AttributeType::real, "0.5", 0, 0.9, {}, ""},
                                           {"count", AttributeType::integer, "", 1, INFINITY, {}, ""},
                                           {"flag", AttributeType::integer, "true", 0, 1, {}, ""},
-                                          {"rule", AttributeType::text, "near", 0, 0, {"near", "far"}, ""},
+                                          {"rule", AttributeType::text, "near", 0, 0, "near|far", ""},
                                           {"tile", AttributeType::integers, "[4, 2]", 1, 64, {}, ""},
                                           {"size", AttributeType::integer, "required", -3, 3, {}, ""}};
 
@@ -58,7 +58,7 @@ TEST(MethodParameters, say_what_is_wrong) {
   EXPECT_EQ(given({{"share", NAN}}), "parameter 'share' must be a number from 0 to 0.9, got nan");
   EXPECT_EQ(given({{"count", std::int64_t{0}}}), "parameter 'count' must be an integer >= 1, got 0");
   EXPECT_EQ(given({{"count", 1.0f}}), "parameter 'count' must be an integer >= 1, got 1");
-  EXPECT_EQ(given({{"rule", std::string("mid")}}), "parameter 'rule' must be one of near, far, got \"mid\"");
+  EXPECT_EQ(given({{"rule", std::string("mid")}}), "parameter 'rule' must be near or far, got \"mid\"");
   EXPECT_EQ(given({{"tile", Ints{4, 0}}}), "parameter 'tile' must be a list of integers from 1 to 64, got [4, 0]");
   const auto parsed = [](std::size_t i, std::string_view text) {
     return failure([&] { parse_parameter(schema[i], text); });
