@@ -4,7 +4,9 @@
 // lies, in its own type and one after another (four at a time took a third longer, as the processor then did not see
 // the order of addresses), and memory sets the pace. The running softmax is that of online_softmax.h, one query at a
 // time.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ops/attention/key_rows.h"
 #include "ops/attention/query_block.h"
@@ -109,10 +111,12 @@ class FewQueries {
         for (int r = 0; r < R; ++r)
           sum[r][u] = simd::multiply_add<C>(simd::load(q + r * dim + c + u * lanes), x, sum[r][u]);
       }
-    for (; c + lanes <= dim; c += lanes)
+    for (; c + lanes <= dim; c += lanes) {
+      const V x = simd::load_as<C>(k + c);
+      __builtin_prefetch(k + ahead + c);
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r)
-        sum[r][0] = simd::multiply_add<C>(simd::load(q + r * dim + c), simd::load_as<C>(k + c), sum[r][0]);
+      for (int r = 0; r < R; ++r) sum[r][0] = simd::multiply_add<C>(simd::load(q + r * dim + c), x, sum[r][0]);
+    }
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
       V all = sum[r][0];
