@@ -1,6 +1,7 @@
 #include "ops/grid_sampling.h"
 
 namespace tessera {
+
 Shape GridSampling::y_shape() const {
   Shape s{batch, channels};
   for (const auto d : out) s.push_back(d);

@@ -8,8 +8,6 @@ namespace {
 
 using Unsigned = Types<std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>;
 
-void shape(ShapeContext& c) { broadcast_all(c); }
-
 // f(x, by), and 0 where nothing of x is left: C++ does not say what such a shift gives.
 template <class F>
 void shift(const KernelContext& k, F f) {
@@ -41,7 +39,7 @@ extern constinit const OpDef op_bit_shift = define({
     .outputs = {{"Z", "T", "the broadcast shape"}},
     .attributes = {{"direction", AttributeType::text, required, "LEFT: to larger numbers", "LEFT|RIGHT"}},
     .types = {{"T", set_of(Unsigned{})}},
-    .shape = shape,
+    .shape = broadcast_all,
     .pointwise = true,
     .in_place = {{0, 0}, {1, 0}},
     .kernel = kernel,

@@ -36,11 +36,9 @@ std::vector<std::string> nearest(std::string_view name, const std::vector<std::s
 }
 
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
-  const auto names = nearest(name, known);
-  if (names.empty()) return "";
-  std::string text = "; did you mean '" + names[0] + "'";
-  for (std::size_t i = 1; i < names.size(); ++i) text += (i + 1 == names.size() ? " or '" : ", '") + names[i] + "'";
-  return text + "?";
+  auto names = nearest(name, known);
+  for (auto& n : names) n = "'" + n + "'";
+  return names.empty() ? "" : "; did you mean " + either(names) + "?";
 }
 
 std::string nearest_or_all(std::string_view name, const std::vector<std::string>& known) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/base/nearest.h"
+
 namespace tessera {
 
 std::string to_text(const Graph& g, const Furthest& f) {
@@ -14,9 +16,7 @@ std::string to_text(const Graph& g, const Furthest& f) {
     text += concat("comes from ", g.at(v.producer).op->name);
   else
     text += v.constant ? "is a constant" : "is an input";
-  for (std::size_t i = 0; i < f.operators.size(); ++i)
-    text += concat(i == 0 ? ", not from " : i + 1 == f.operators.size() ? " or " : ", ", f.operators[i]);
-  return text;
+  return f.operators.empty() ? text : concat(text, ", not from ", either(f.operators));
 }
 
 const Node* Match::read(ValueId v, std::string_view op) {

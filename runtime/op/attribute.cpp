@@ -32,13 +32,7 @@ std::vector<std::string> alternatives(std::string_view text) {
   list.emplace_back(text);
   return list;
 }
-std::string alternatives_text(std::string_view text) {
-  const auto list = alternatives(text);
-  std::string words;
-  for (std::size_t i = 0; i < list.size(); ++i)
-    words += concat(i == 0 ? "" : i + 1 == list.size() ? " or " : ", ", list[i]);
-  return words;
-}
+std::string alternatives_text(std::string_view text) { return either(alternatives(text)); }
 
 std::string to_text(const Attribute& a) {
   struct {
@@ -113,16 +107,12 @@ std::string_view AttributeReader::text(std::string_view name) const {
   return v ? std::string_view(*v) : fallback(name, Default::Kind::text).text;
 }
 int AttributeReader::choice(std::string_view name) const {
-  const std::string_view word = text(name), choices = def(name).choices;
-  std::string_view rest = choices;
-  for (int place = 0;; ++place) {
-    const auto bar = rest.find('|');
-    if (rest.substr(0, bar) == word) return place;
-    if (bar == std::string_view::npos) break;
-    rest.remove_prefix(bar + 1);
-  }
-  throw Error(Code::bad_input, concat("attribute '", name, "' must be ", alternatives_text(choices), ", got '", word,
-                                      "'", did_you_mean(word, alternatives(choices))));
+  const std::string_view word = text(name);
+  const auto known = alternatives(def(name).choices);
+  const auto at = std::ranges::find(known, word);
+  if (at != known.end()) return static_cast<int>(at - known.begin());
+  throw Error(Code::bad_input, concat("attribute '", name, "' must be ", either(known), ", got '", word, "'",
+                                      did_you_mean(word, known)));
 }
 std::span<const std::int64_t> AttributeReader::integers(std::string_view name) const {
   const auto* v = find<std::vector<std::int64_t>>(name);

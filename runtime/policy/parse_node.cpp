@@ -109,10 +109,7 @@ std::size_t PolicyNode::choice(std::span<const std::string_view> choices) const 
   const std::string name = text();
   const auto at = std::find(choices.begin(), choices.end(), name);
   if (at != choices.end()) return static_cast<std::size_t>(at - choices.begin());
-  std::string list;
-  for (std::size_t i = 0; i < choices.size(); ++i)
-    list += concat(i == 0 ? "" : i + 1 == choices.size() ? " or " : ", ", choices[i]);
-  fail(what_, " must be ", list, ", got '", name, "'", did_you_mean(name, strings(choices)));
+  fail(what_, " must be ", either(choices), ", got '", name, "'", did_you_mean(name, strings(choices)));
 }
 
 }  // namespace tessera
