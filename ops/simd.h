@@ -61,20 +61,6 @@ template <class T>
   return x - Vec<T>{};  // x - 0 keeps the sign of a zero; x + 0 would not
 }
 
-// v or p, from here on in a register of its own. With 16 registers, and only then, compilers need to be told: they read
-// an operand of several products from memory each time, move sums about, and keep an address for every element of the
-// steps that are written out.
-template <class T>
-[[gnu::always_inline]] inline Vec<T> in_register(Vec<T> v) {
-  if constexpr (kRegisters == 16) asm("" : "+x"(v));
-  return v;
-}
-template <class T>
-[[gnu::always_inline]] inline T* in_register(T* p) {
-  if constexpr (kRegisters == 16) asm("" : "+r"(p));
-  return p;
-}
-
 // The first n < kLanes elements; the other lanes are 0 and their memory is not touched.
 template <class T>
 inline Vec<T> load_first(const T* p, int n) {
@@ -92,6 +78,19 @@ inline void store_first(T* p, Vec<T> v, int n) {
 template <class T>
 [[gnu::always_inline]] inline Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) {
   return a * b + c;
+}
+
+// sum + a * b, in the register of the sum. With 16 of them compilers need to be given the instruction: choosing among
+// its forms they copy sums from one to another, and keep some in memory.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> add_product(Vec<T> a, Vec<T> b, Vec<T> sum) {
+#if defined(__FMA__) && !defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+  if constexpr (sizeof(T) == 8) asm("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+  return sum;
+#else
+  return multiply_add<T>(a, b, sum);
+#endif
 }
 
 // Lane-wise maximum and minimum; where a or b is NaN the result is b. (Compilers see the instruction in a > b ? a : b

@@ -14,34 +14,45 @@ enum class Walk {
   across_rows  // x[step * stride + r]: a sum of outer products
 };
 
-// Steps that are written out: with 16 registers one is too short to carry the cost of a loop.
-constexpr int kSteps = simd::kRegisters == 32 ? 1 : 2;
-
 // Rows of a register block that is V vectors wide: as many as registers have room for, and no more than 8, which keep
 // two multiply-add units of four cycles busy with one vector each.
-constexpr int kMostRows = 8;
 template <int V>
-constexpr int kRows = std::min(kMostRows, kBlockRows* kBlockVectors / V);
+constexpr int kRows = std::min(8, kBlockRows* kBlockVectors / V);
 
-// What is wanted soon: element step * along + step / kSteps % kMostRows * across, asked for every kSteps steps.
+// Steps from one prefetch to the next: then a block of kBlockRows rows asks for each of their cache lines.
+constexpr int kAsk = simd::kRegisters == 32 ? 1 : 4;
+
+// Steps that are written out. With 16 registers a whole block has but 12 multiply-adds a step to carry what a loop
+// adds: two threads on one core have half of its slots each, and then every other instruction delays them.
+template <int R, int V>
+constexpr int kSteps = simd::kRegisters == 16 && R == kRows<V> ? kAsk* kBlockRows : 1;
+
+// What is wanted soon: element step * along + step / kAsk % kBlockRows * across, asked for every kAsk steps.
 template <class C>
 struct Soon {
   const C* data;
   std::ptrdiff_t along, across;
 };
 
-// acc[r][v] += x(r) * panel[v].
-template <Walk walk, class C, int R, int V>
-[[gnu::always_inline]] inline void multiply_step(const C* x, std::ptrdiff_t stride, const C* panel,
-                                                 Vec<C> (&acc)[R][V]) {
+// p, from here on in a register of its own. With 16 registers, and only then, compilers need to be told: they keep an
+// address for every element of the steps that are written out, or one and an index, which costs a slot more.
+template <class C>
+[[gnu::always_inline]] inline const C* in_register(const C* p) {
+  if constexpr (simd::kRegisters == 16) asm("" : "+r"(p));
+  return p;
+}
+
+// acc[r][v] += scalar(r) * panel[v].
+template <class C, int R, int V, class F>
+[[gnu::always_inline]] inline void multiply_step(F&& scalar, const C* panel, Vec<C> (&acc)[R][V]) {
   Vec<C> lane[V];
 #pragma GCC unroll 8
-  for (int v = 0; v < V; ++v) lane[v] = simd::in_register<C>(simd::load(panel + v * kLanes<C>));
+  for (int v = 0; v < V; ++v) lane[v] = simd::load(panel + v * kLanes<C>);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-    const Vec<C> scalar = simd::broadcast<C>(walk == Walk::along_row ? x[r * stride] : x[r]);
+    const Vec<C> all = simd::broadcast<C>(scalar(r));
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) acc[r][v] = simd::in_register<C>(simd::multiply_add<C>(scalar, lane[v], acc[r][v]));
+    for (int v = 0; v < V; ++v) acc[r][v] = simd::add_product<C>(all, lane[v], acc[r][v]);
   }
 }
 
@@ -49,19 +60,28 @@ template <Walk walk, class C, int R, int V>
 template <Walk walk, class C, int R, int V>
 [[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
                                             Vec<C> (&acc)[R][V], Soon<C> soon) {
-  const std::ptrdiff_t next = walk == Walk::along_row ? 1 : x.stride;
-  const C* a = x.data;
+  constexpr bool along = walk == Walk::along_row;
+  constexpr int n = kSteps<R, V>, pointers = along ? R : 1;
+  const C* a[pointers];  // what the next step takes: of every row, or of all
   const C* b = panel.data;
-  std::int64_t step = 0;
-  for (; step + kSteps <= steps; step += kSteps) {
-    __builtin_prefetch(soon.data + step * soon.along + step / kSteps % kMostRows * soon.across, 0, 2);
 #pragma GCC unroll 8
-    for (int u = 0; u < kSteps; ++u, a += next, b += panel.stride) {
-      a = simd::in_register(a), b = simd::in_register(b);
-      multiply_step<walk>(a, x.stride, b, acc);
+  for (int r = 0; r < pointers; ++r) a[r] = x.row(r);
+  std::int64_t step = 0;
+  for (; step + n <= steps; step += n) {
+    const std::int64_t row = n == 1 ? step / kAsk % kBlockRows : 0;
+    const C* const wanted = soon.data + step * soon.along + row * soon.across;
+#pragma GCC unroll 16
+    for (int u = 0; u < n; ++u) {
+      if (u % kAsk == 0) __builtin_prefetch(wanted + u * soon.along + u / kAsk * soon.across, 0, 2);
+      multiply_step([&](int r) { return along ? a[r][u] : a[0][r]; }, b, acc);
+      b = in_register(b + panel.stride);
+      if (!along) a[0] = in_register(a[0] + x.stride);
     }
+#pragma GCC unroll 8
+    for (int r = 0; along && r < R; ++r) a[r] = in_register(a[r] + n);
   }
-  for (; step < steps; ++step, a += next, b += panel.stride) multiply_step<walk>(a, x.stride, b, acc);
+  for (; step < steps; ++step, b += panel.stride)
+    multiply_step([&](int r) { return x.data[along ? r * x.stride + step : step * x.stride + r]; }, b, acc);
 }
 
 template <class C, int R, int V>
@@ -79,7 +99,7 @@ void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C
 template <class C, int R, int V>
 [[gnu::always_inline]] inline void prefetch_block(Rows<C> out) {
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) __builtin_prefetch(out.row(r) + v * kLanes<C>, 1, 3);
+    for (int v = 0; v < V * kLanes<C>; v += kLine<C>) __builtin_prefetch(out.row(r) + v, 1, 3);
   }
 }
 
@@ -146,7 +166,7 @@ void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows
     constexpr int rows = kRows<v()>;
     for (std::int64_t c = 0; c < dim; c += rows) {
       with_constant<rows>(static_cast<int>(std::min<std::int64_t>(rows, dim - c)), [&](auto r) {
-        const C* const soon = values.row(c / rows % kSteps) + c + ahead;
+        const C* const soon = values.row(c / rows % kAsk) + c + ahead;
         accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
                                       soon);
       });
@@ -167,8 +187,7 @@ void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> r
         // The first columns ask for p, the others for `right`, each block of rows for other columns of it.
         const int block = j / rows;
         const Soon<C> rows_of_p{p.row(j) + ahead_p, 1, p.stride},
-            columns_of_right{right.row(block % kSteps) + block / kSteps * kLine<C> % dim + ahead_right, right.stride,
-                             0};
+            columns_of_right{right.row(block % kAsk) + block / kAsk * kLine<C> % dim + ahead_right, right.stride, 0};
         with_constant<rows>(std::min(rows, key_count - j), [&](auto r) {
           outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
                                    {out.row(j) + c, out.stride}, c == 0 ? rows_of_p : columns_of_right);
