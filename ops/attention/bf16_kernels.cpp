@@ -83,22 +83,18 @@ void pack_value_pairs(Rows<const bf16> values, int key_count, std::int64_t dim, 
 void pair_scores(Rows<const bf16> keys, int key_count, const bf16* queries, int vectors, std::int64_t dim, float factor,
                  Rows<float> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for (int j = 0; j < key_count; j += kBlockRows) {
-      with_constant<kBlockRows>(std::min(kBlockRows, key_count - j), [&](auto r) {
-        scores_block<r(), v()>({keys.row(j), keys.stride}, queries, dim / 2, factor, {s.row(j), s.stride}, ahead);
-      });
-    }
+    for_blocks<kBlockRows>(key_count, [&](std::int64_t j, auto r) {
+      scores_block<r(), v()>({keys.row(j), keys.stride}, queries, dim / 2, factor, {s.row(j), s.stride}, ahead);
+    });
   });
 }
 
 void pair_accumulate(const bf16* values, int key_count, std::int64_t dim, const bf16* p, int vectors,
                      const float* alpha, Rows<float> acc) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for (std::int64_t c = 0; c < dim; c += kBlockRows) {
-      with_constant<kBlockRows>(static_cast<int>(std::min<std::int64_t>(kBlockRows, dim - c)), [&](auto r) {
-        accumulate_block<r(), v()>(values + 2 * c, 2 * dim, p, (key_count + 1) / 2, alpha, {acc.row(c), acc.stride});
-      });
-    }
+    for_blocks<kBlockRows>(dim, [&](std::int64_t c, auto r) {
+      accumulate_block<r(), v()>(values + 2 * c, 2 * dim, p, (key_count + 1) / 2, alpha, {acc.row(c), acc.stride});
+    });
   });
 }
 

@@ -150,12 +150,9 @@ template <class C>
 void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    constexpr int rows = kRows<v()>;
-    for (int j = 0; j < key_count; j += rows) {
-      with_constant<rows>(std::min(rows, key_count - j), [&](auto r) {
-        scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride}, ahead);
-      });
-    }
+    for_blocks<kRows<v()>>(key_count, [&](std::int64_t j, auto r) {
+      scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride}, ahead);
+    });
   });
 }
 
@@ -163,14 +160,11 @@ template <class C>
 void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    constexpr int rows = kRows<v()>;
-    for (std::int64_t c = 0; c < dim; c += rows) {
-      with_constant<rows>(static_cast<int>(std::min<std::int64_t>(rows, dim - c)), [&](auto r) {
-        const C* const soon = values.row(c / rows % kAsk) + c + ahead;
-        accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
-                                      soon);
-      });
-    }
+    for_blocks<kRows<v()>>(dim, [&](std::int64_t c, auto r) {
+      const C* const soon = values.row(c / kRows<v()> % kAsk) + c + ahead;
+      accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
+                                    soon);
+    });
   });
 }
 
@@ -182,17 +176,14 @@ void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> r
     const int columns = static_cast<int>(std::min<std::int64_t>(kBlockLanes<C>, dim - c));
     const int vectors = (columns + lanes - 1) / lanes, last = columns - (vectors - 1) * lanes;
     with_constant<kBlockVectors>(vectors, [&](auto v) {
-      constexpr int rows = kRows<v()>;
-      for (int j = 0; j < key_count; j += rows) {
+      for_blocks<kRows<v()>>(key_count, [&](std::int64_t j, auto r) {
         // The first columns ask for p, the others for `right`, each block of rows for other columns of it.
-        const int block = j / rows;
+        const std::int64_t block = j / kRows<v()>;
         const Soon<C> rows_of_p{p.row(j) + ahead_p, 1, p.stride},
             columns_of_right{right.row(block % kAsk) + block / kAsk * kLine<C> % dim + ahead_right, right.stride, 0};
-        with_constant<rows>(std::min(rows, key_count - j), [&](auto r) {
-          outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
-                                   {out.row(j) + c, out.stride}, c == 0 ? rows_of_p : columns_of_right);
-        });
-      }
+        outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
+                                 {out.row(j) + c, out.stride}, c == 0 ? rows_of_p : columns_of_right);
+      });
     });
   }
 }

@@ -8,6 +8,7 @@
 //
 // Keys come from far away, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: `ahead` elements
 // after each of their rows lies a row that is wanted soon, asked for meanwhile; only a hint.
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -46,6 +47,14 @@ template <int limit, class F>
       with_constant<limit - 1>(n, f);
     }
   }
+}
+
+// Calls f(first, integral_constant<size>) for blocks that make up 0 .. n-1: as many of `most` as fit, then powers of
+// two.
+template <int most, class F>
+[[gnu::always_inline]] inline void for_blocks(std::int64_t n, F&& f, std::int64_t first = 0) {
+  for (; first + most <= n; first += most) f(first, std::integral_constant<int, most>{});
+  if constexpr (most > 1) for_blocks<static_cast<int>(std::bit_floor(most - 1u))>(n, f, first);
 }
 
 // s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim.
