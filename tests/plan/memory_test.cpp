@@ -199,7 +199,7 @@ double planning(int nodes) {
 
 TEST(Memory, planning_takes_time_in_proportion_to_the_steps) {
   // Eight times the nodes take eight times as long, or 64 times if each step looked at every other.
-  const double few = planning(2500), many = planning(20000);
+  const double few = planning(1250), many = planning(10000);
   EXPECT_LT(many, 40 * few);
   RecordProperty("growth", std::to_string(many / few));
 }

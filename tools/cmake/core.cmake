@@ -10,11 +10,13 @@ if(TESSERA_SANITIZE)
   # Sanitizer builds are not optimised, which halves their compile time; the heaviest loops are, or tests take minutes.
   file(GLOB HEAVY_LOOPS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/ops/attention/*_kernels.cpp
        ${PROJECT_SOURCE_DIR}/ops/attention/*forward.cpp ${PROJECT_SOURCE_DIR}/ops/attention/*backward.cpp
-       ${PROJECT_SOURCE_DIR}/ops/linalg*.cpp)
+       ${PROJECT_SOURCE_DIR}/ops/linalg*.cpp ${PROJECT_SOURCE_DIR}/runtime/load/wire.cpp)
   set_property(SOURCE ${HEAVY_LOOPS} APPEND PROPERTY COMPILE_OPTIONS -O1)
   set_property(SOURCE ${HEAVY_LOOPS} PROPERTY SKIP_PRECOMPILE_HEADERS ON)  # which are for one optimisation
 endif()
-if(TESSERA_SANITIZE MATCHES "undefined")  # Eigen's templates under UBSan take minutes and 2 GB, and are not ours to check.
+if(TESSERA_SANITIZE MATCHES "undefined")  # checks of addresses take most of their compile time; ASan sees where they lead
+  set_property(SOURCE ${HEAVY_LOOPS} APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=pointer-overflow)
+  # Eigen's templates under UBSan take minutes and 2 GB, and are not ours to check.
   set_property(SOURCE ${PROJECT_SOURCE_DIR}/ops/linalg_eigen.cpp APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=undefined)
 endif()
 
