@@ -18,6 +18,8 @@ constexpr std::int64_t kLeastChunk = 512;
 // Calls with more tasks than this take more queries in each: K and V of long sequences come from far away every time.
 // Enough are left to keep dozens of cores evenly busy.
 constexpr std::int64_t kManyTasks = 256;
+// Bytes of copies of K and V that exist at once; of one kv head if those are more.
+constexpr std::int64_t kMostCopied = 64 << 20;
 
 template <class T>
 struct Forward {
@@ -31,6 +33,9 @@ struct Forward {
   std::int64_t tile_rows, tiles, tasks;  // queries of a tile, tiles per row set
   std::int64_t together;                 // tasks that one thread does at once
   std::int64_t chunk, chunks;            // keys per chunk, chunks of keys
+  bool copied;                           // K and V are read from copies, see copy
+  Rows<C> k_copy{}, v_copy{};            // [kv heads from first_head on][kv_len]
+  std::int64_t first_head = 0;           // of batch * kv_heads
   C* partial_y = nullptr;                // [tasks][chunks][tile_rows][v_dim] when chunks > 1
   C* partial_lse = nullptr;              // [tasks][chunks][tile_rows]
 
@@ -45,7 +50,13 @@ struct Forward {
     const bool in_order = p.k.side_by_side(p.shape.kv_heads) && p.v.side_by_side(p.shape.kv_heads);
     together = few && alike && in_order ? std::max<std::int64_t>(1, p.row_sets()) : 1;
     split_keys(few ? kGroupKeys : kTileKeys);
+    copied = tasks > 0 && !few && !in_bf16() &&
+             (!std::is_same_v<T, C> || copy_pays(static_cast<int>(sets_of_head() * blocks)));
   }
+
+  static bool in_bf16() { return std::is_same_v<T, bf16> && simd::multiplies_pairs(); }
+
+  std::int64_t sets_of_head() const { return problem.folded ? 1 : problem.shape.group(); }
 
   // Chunks are multiples of `tile` keys.
   void split_keys(std::int64_t tile) {
@@ -73,6 +84,10 @@ struct Forward {
     return {std::max(valid.begin, part * chunk), std::min({valid.end, (part + 1) * chunk, any_limit})};
   }
 
+  void copy(std::int64_t first, std::int64_t heads);
+  Rows<const C> rows(const AttentionView<const T>& x, Rows<C> copies, std::int64_t batch, std::int64_t head,
+                     std::int64_t key) const;
+  void run_heads(std::int64_t first, std::int64_t heads);
   void run(std::int64_t task, std::int64_t part) const;
   void run_bf16(std::int64_t task, std::int64_t part) const;
   void run_few(std::int64_t first_task, std::int64_t part) const;
@@ -81,6 +96,62 @@ struct Forward {
   void merge(std::int64_t task) const;
 };
 
+// Copies K and V of some kv heads, as far as a query can see them: rows of C, one after another, which the processor
+// reads ahead of, and over all sets of L1 (see copy_pays). Each is read by every tile of queries.
+template <class T>
+void Forward<T>::copy(std::int64_t first, std::int64_t heads) {
+  const auto& shape = problem.shape;
+  const std::int64_t tiles_of_head = divide_up(shape.kv_len, kTileKeys);
+  first_head = first;
+  run_parallel(heads * tiles_of_head, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t batch = (first + i / tiles_of_head) / shape.kv_heads;
+      const std::int64_t head = (first + i / tiles_of_head) % shape.kv_heads, key = i % tiles_of_head * kTileKeys;
+      KeyRange seen{shape.kv_len, 0};
+      for (std::int64_t set = head * sets_of_head(); set < (head + 1) * sets_of_head(); ++set) {
+        const KeyRange valid = valid_keys(problem, batch, set);
+        seen = {std::min(seen.begin, valid.begin), std::max(seen.end, valid.end)};
+      }
+      seen.end = std::min(seen.end, problem.mask.causal_limit(batch, shape.q_len - 1, shape.kv_len));
+      const std::int64_t from = std::max(key, seen.begin), to = std::min(key + kTileKeys, seen.end);
+      if (from >= to) continue;
+      const auto copy_rows = [&](const AttentionView<const T>& x, std::int64_t dim, Rows<C> copies) {
+        C* const row = copies.row(i / tiles_of_head * shape.kv_len + from);
+        rows_as<C>(x.row(batch, head, from), x.row_stride, static_cast<int>(to - from), dim, row);
+      };
+      copy_rows(problem.k, shape.qk_dim, k_copy);
+      copy_rows(problem.v, shape.v_dim, v_copy);
+    }
+  });
+}
+
+// All queries of kv heads [first, first + heads) of batch * kv_heads.
+template <class T>
+void Forward<T>::run_heads(std::int64_t first, std::int64_t heads) {
+  if (copied) copy(first, heads);
+  const std::int64_t runs_of_head = sets_of_head() * tiles * chunks;
+  run_parallel(heads * runs_of_head / together, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = first * runs_of_head / together + begin; begin < end; ++begin, ++i) {
+      if (few) {
+        run_few(i / chunks * together, i % chunks);
+      } else if (in_bf16()) {
+        run_bf16(i / chunks, i % chunks);
+      } else {
+        run(i / chunks, i % chunks);
+      }
+    }
+  });
+}
+
+// The rows of a kv head from `key` on, where they are or in their copies.
+template <class T>
+Rows<const Compute<T>> Forward<T>::rows(const AttentionView<const T>& x, Rows<C> copies, std::int64_t batch,
+                                        std::int64_t head, std::int64_t key) const {
+  if constexpr (std::is_same_v<T, C>)
+    if (!copied) return {x.row(batch, head, key), x.row_stride};
+  return {copies.row((batch * problem.shape.kv_heads + head - first_head) * problem.shape.kv_len + key), copies.stride};
+}
+
 template <class T>
 void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const auto& shape = problem.shape;
@@ -88,14 +159,9 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const int blocks = (at.count + lanes - 1) / lanes;
   const std::int64_t panel = shape.qk_dim * lanes, acc = shape.v_dim * lanes, scores = kTileKeys * lanes;
   const bool masked = problem.mask.bias != nullptr || problem.mask.keep != nullptr;
-  constexpr bool converts = !std::is_same_v<T, C>;
-  const std::int64_t k_copies = converts ? kTileKeys * copy_pitch<C>(shape.qk_dim) : 0;
-  const std::int64_t v_copies = converts || copy_pays(blocks) ? kTileKeys * copy_pitch<C>(shape.v_dim) : 0;
-  const Scratch<C> memory(blocks * (panel + acc) + scores * (masked ? 2 : 1) + k_copies + v_copies);
+  const Scratch<C> memory(blocks * (panel + acc) + scores * (masked ? 2 : 1));
   C* const s = memory.data() + blocks * (panel + acc);
   C* const extra = s + scores;
-  C* const copies = extra + (masked ? scores : 0);
-  C *const k_copy = k_copies > 0 ? copies : nullptr, *const v_copy = v_copies > 0 ? copies + k_copies : nullptr;
 
   QueryBlock<T> block[kMostBlocks<C>];
   OnlineSoftmax<C> state[kMostBlocks<C>];
@@ -115,12 +181,11 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const std::int64_t head = problem.kv_head(at.set);
   for (std::int64_t key = range.begin; key < range.end; key += kTileKeys) {
     const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, range.end - key));
-    const auto k = rows_as<C>(problem.k.row(at.batch, head, key), problem.k.row_stride, count, shape.qk_dim, k_copy);
-    const auto v = rows_as<C>(problem.v.row(at.batch, head, key), problem.v.row_stride, count, shape.v_dim, v_copy);
+    const auto k = rows(problem.k, k_copy, at.batch, head, key), v = rows(problem.v, v_copy, at.batch, head, key);
     for (int b = 0; b < blocks; ++b) {
       const Rows<const C> queries{memory.data() + b * panel, lanes};
       if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
-      state[b].add(s, count, problem.unit, v, shape.v_dim, v_copy == nullptr ? kTileKeys * v.stride : 0);
+      state[b].add(s, count, problem.unit, v, shape.v_dim, copied ? 0 : kTileKeys * v.stride);
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);
@@ -264,18 +329,16 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
-  const bool in_bf16 = std::is_same_v<T, bf16> && simd::multiplies_pairs();
-  run_parallel(forward.tasks / forward.together * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      if (forward.few) {
-        forward.run_few(i / chunks * forward.together, i % chunks);
-      } else if (in_bf16) {
-        forward.run_bf16(i / chunks, i % chunks);
-      } else {
-        forward.run(i / chunks, i % chunks);
-      }
-    }
-  });
+  const std::int64_t heads = shape.batch * shape.kv_heads;
+  const std::int64_t k_pitch = attention::copy_pitch<C>(shape.qk_dim), v_pitch = attention::copy_pitch<C>(shape.v_dim);
+  const std::int64_t size = shape.kv_len * (k_pitch + v_pitch);  // of a head's copies
+  const std::int64_t fit = attention::kMostCopied / (size * static_cast<std::int64_t>(sizeof(C)) + 1);
+  const std::int64_t at_once = forward.copied ? even_part(heads, std::max<std::int64_t>(fit, 1)) : heads;
+  const Scratch<C> copies(forward.copied ? at_once * size : 0);
+  forward.k_copy = {copies.data(), k_pitch};
+  forward.v_copy = {copies.data() + at_once * shape.kv_len * k_pitch, v_pitch};
+  for (std::int64_t first = 0; first < heads; first += at_once)
+    forward.run_heads(first, std::min(at_once, heads - first));
   if (chunks == 1) return;
   run_parallel(forward.tasks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) forward.merge(i);

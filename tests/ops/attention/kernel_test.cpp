@@ -178,6 +178,28 @@ TEST(AttentionKernel, many_queries) {
                     .offset = -1000});
 }
 
+// Where K and V are copied, 64 MB hold one of these heads: a row takes a cache line of K and one of V. Every query sees
+// one key before all others, whose value says where it stands.
+TEST(AttentionKernel, more_keys_than_are_copied_at_once) {
+  constexpr std::int64_t heads = 3, queries = 49, keys = 270000, dim = 16;
+  std::vector<float> q(heads * queries * dim), k(heads * keys * dim), v(heads * keys), y(heads * queries);
+  const auto seen = [](std::int64_t head, std::int64_t query) { return query % dim * 16871 + head; };
+  for (std::int64_t i = 0; i < heads * keys; ++i) v[i] = static_cast<float>(i);
+  for (std::int64_t i = 0; i < heads * queries; ++i) q[i * dim + i % queries % dim] = 40;
+  for (std::int64_t h = 0; h < heads; ++h)
+    for (std::int64_t c = 0; c < dim; ++c) k[(h * keys + seen(h, c)) * dim + c] = 1;
+  const auto view = [&]<class T>(T* data, std::int64_t rows, std::int64_t width) {
+    return AttentionView<T>{data, heads * rows * width, rows * width, width};
+  };
+  attention_forward<float>({1, heads, heads, queries, keys, dim, 1}, view(std::as_const(q).data(), queries, dim),
+                           view(std::as_const(k).data(), keys, dim), view(std::as_const(v).data(), keys, 1), {}, 1, 0,
+                           view(y.data(), queries, 1), nullptr);
+  for (std::int64_t i = 0; i < heads * queries; ++i) {
+    const std::int64_t head = i / queries;
+    EXPECT_NEAR(y[i], head * keys + seen(head, i % queries), 0.5) << i;
+  }
+}
+
 TEST(AttentionKernel, empty_sizes) {
   for (const AttentionShape s :
        {AttentionShape{0, 2, 2, 5, 5, 4, 4}, AttentionShape{1, 2, 2, 0, 5, 4, 4}, AttentionShape{2, 2, 2, 5, 0, 4, 4},
