@@ -80,8 +80,8 @@ template <class T>
   return a * b + c;
 }
 
-// sum + a * b, in the register of the sum. With 16 of them compilers need to be given the instruction: choosing among
-// its forms they copy sums from one to another, and keep some in memory.
+// sum + a * b, in the register of the sum. With 16 of them and FMA compilers need to be given the instruction: choosing
+// among its forms they copy sums from one to another, and keep some in memory.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> add_product(Vec<T> a, Vec<T> b, Vec<T> sum) {
 #if defined(__FMA__) && !defined(__AVX512F__)

@@ -18,7 +18,7 @@ constexpr std::int64_t kLeastChunk = 512;
 // Calls with more tasks than this take more queries in each: K and V of long sequences come from far away every time.
 // Enough are left to keep dozens of cores evenly busy.
 constexpr std::int64_t kManyTasks = 256;
-// Bytes of copies of K and V that exist at once; of one kv head if those are more.
+// Bytes of K and V that are copied for the queries that come next; those of one kv head where these are more.
 constexpr std::int64_t kMostCopied = 64 << 20;
 
 template <class T>
@@ -30,38 +30,46 @@ struct Forward {
   AttentionView<T> y;
   C* lse;
   bool few;                              // see few_queries.h
+  bool copied;                           // K and V are read from copies of whole heads, see copy
+  std::int64_t heads, at_once;           // kv heads of all batch entries; how many have their turn together
   std::int64_t tile_rows, tiles, tasks;  // queries of a tile, tiles per row set
   std::int64_t together;                 // tasks that one thread does at once
   std::int64_t chunk, chunks;            // keys per chunk, chunks of keys
-  bool copied;                           // K and V are read from copies, see copy
-  Rows<C> k_copy{}, v_copy{};            // [kv heads from first_head on][kv_len]
-  std::int64_t first_head = 0;           // of batch * kv_heads
-  C* partial_y = nullptr;                // [tasks][chunks][tile_rows][v_dim] when chunks > 1
-  C* partial_lse = nullptr;              // [tasks][chunks][tile_rows]
+  Rows<C> k_copies{}, v_copies{};        // [at_once][kv_len], from first_head on
+  std::int64_t first_head = 0;
+  C* partial_y = nullptr;    // [tasks][chunks][tile_rows][v_dim] when chunks > 1
+  C* partial_lse = nullptr;  // [tasks][chunks][tile_rows]
 
   Forward(const Problem<T>& p, AttentionView<T> y, C* lse) : problem(p), y(y), lse(lse) {
     few = p.set_rows() < kFewQueries<C>;
-    const std::int64_t sets = p.shape.batch * p.row_sets(), blocks = divide_up(p.set_rows(), lanes);
+    heads = p.shape.batch * p.shape.kv_heads;
+    const std::int64_t blocks = divide_up(p.set_rows(), lanes);
+    const bool several = sets_of_head() * divide_up(blocks, kTileBlocks<C>) > 1;  // tiles that read the same keys
+    copied = several && !few && !in_bf16() && (widens || copy_pays(sets_of_head() * blocks));
+    const std::int64_t bytes = p.shape.kv_len * copied_row() * static_cast<std::int64_t>(sizeof(C));
+    const std::int64_t fit = kMostCopied / std::max<std::int64_t>(1, bytes);
+    at_once = copied ? even_part(heads, std::max<std::int64_t>(1, fit)) : heads;
+    const std::int64_t sets = at_once * sets_of_head();
     const std::int64_t most = std::clamp<std::int64_t>(sets * blocks / kManyTasks, kTileBlocks<C>, kMostBlocks<C>);
     tile_rows = few ? p.set_rows() : lanes * even_part(blocks, most);
     tiles = tile_rows > 0 ? divide_up(p.set_rows(), tile_rows) : 0;
-    tasks = sets * tiles;
+    tasks = heads * sets_of_head() * tiles;
     const bool alike = p.mask.keep == nullptr || p.mask.keep_strides[1] == 0;  // all heads, in which keys are valid
     const bool in_order = p.k.side_by_side(p.shape.kv_heads) && p.v.side_by_side(p.shape.kv_heads);
     together = few && alike && in_order ? std::max<std::int64_t>(1, p.row_sets()) : 1;
-    split_keys(few ? kGroupKeys : kTileKeys);
-    copied = tasks > 0 && !few && !in_bf16() &&
-             (!std::is_same_v<T, C> || copy_pays(static_cast<int>(sets_of_head() * blocks)));
+    split_keys(few ? kGroupKeys : kTileKeys, sets * tiles);
   }
 
+  static constexpr bool widens = !std::is_same_v<T, C>;
   static bool in_bf16() { return std::is_same_v<T, bf16> && simd::multiplies_pairs(); }
 
   std::int64_t sets_of_head() const { return problem.folded ? 1 : problem.shape.group(); }
+  std::int64_t copied_row() const { return copy_pitch<C>(problem.shape.qk_dim) + copy_pitch<C>(problem.shape.v_dim); }
 
-  // Chunks are multiples of `tile` keys.
-  void split_keys(std::int64_t tile) {
+  // Chunks are multiples of `tile` keys; as many as busy those threads that `tasks` at once leave idle.
+  void split_keys(std::int64_t tile, std::int64_t tasks_at_once) {
     const std::int64_t keys = problem.shape.kv_len;
-    const std::int64_t wanted = tasks > 0 ? divide_up(kEnoughTasks * together, tasks) : 1;
+    const std::int64_t wanted = tasks_at_once > 0 ? divide_up(kEnoughTasks * together, tasks_at_once) : 1;
     chunks = std::max<std::int64_t>(1, std::min(wanted, keys * together / kLeastChunk));
     chunk = std::max<std::int64_t>(1, divide_up(divide_up(keys, chunks), tile)) * tile;
     chunks = std::max<std::int64_t>(1, divide_up(keys, chunk));
@@ -84,10 +92,9 @@ struct Forward {
     return {std::max(valid.begin, part * chunk), std::min({valid.end, (part + 1) * chunk, any_limit})};
   }
 
-  void copy(std::int64_t first, std::int64_t heads);
-  Rows<const C> rows(const AttentionView<const T>& x, Rows<C> copies, std::int64_t batch, std::int64_t head,
-                     std::int64_t key) const;
-  void run_heads(std::int64_t first, std::int64_t heads);
+  void run_all(C* copies);
+  void copy(std::int64_t count);
+  KeyRange seen_of_head(std::int64_t batch, std::int64_t head) const;
   void run(std::int64_t task, std::int64_t part) const;
   void run_bf16(std::int64_t task, std::int64_t part) const;
   void run_few(std::int64_t first_task, std::int64_t part) const;
@@ -96,60 +103,67 @@ struct Forward {
   void merge(std::int64_t task) const;
 };
 
-// Copies K and V of some kv heads, as far as a query can see them: rows of C, one after another, which the processor
-// reads ahead of, and over all sets of L1 (see copy_pays). Each is read by every tile of queries.
+// `copies`: at_once * kv_len * copied_row() elements, or none.
 template <class T>
-void Forward<T>::copy(std::int64_t first, std::int64_t heads) {
+void Forward<T>::run_all(C* copies) {
+  const std::int64_t k_pitch = copy_pitch<C>(problem.shape.qk_dim);
+  if (copied) k_copies = {copies, k_pitch};
+  if (copied) v_copies = {copies + at_once * problem.shape.kv_len * k_pitch, copied_row() - k_pitch};
+  const std::int64_t runs_of_head = sets_of_head() * tiles * chunks;
+  for (; first_head < heads; first_head += at_once) {
+    const std::int64_t count = std::min(at_once, heads - first_head), first = first_head * runs_of_head / together;
+    if (copied) copy(count);
+    run_parallel(count * runs_of_head / together, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = first + begin; i < first + end; ++i) {
+        if (few) {
+          run_few(i / chunks * together, i % chunks);
+        } else if (in_bf16()) {
+          run_bf16(i / chunks, i % chunks);
+        } else {
+          run(i / chunks, i % chunks);
+        }
+      }
+    });
+  }
+}
+
+// The keys between the first and the last that some query of a kv head sees.
+template <class T>
+KeyRange Forward<T>::seen_of_head(std::int64_t batch, std::int64_t head) const {
+  const auto& shape = problem.shape;
+  KeyRange seen{shape.kv_len, 0};
+  for (std::int64_t set = head * sets_of_head(); set < (head + 1) * sets_of_head(); ++set) {
+    const KeyRange valid = valid_keys(problem, batch, set);
+    if (valid.begin < valid.end) seen = {std::min(seen.begin, valid.begin), std::max(seen.end, valid.end)};
+  }
+  return {seen.begin, std::min(seen.end, problem.mask.causal_limit(batch, shape.q_len - 1, shape.kv_len))};
+}
+
+// Copies K and V of `count` kv heads from first_head on, as far as they are seen: rows of C, one after another, which
+// the processor reads ahead of, and spread over all sets of L1 (see copy_pays).
+template <class T>
+void Forward<T>::copy(std::int64_t count) {
   const auto& shape = problem.shape;
   const std::int64_t tiles_of_head = divide_up(shape.kv_len, kTileKeys);
-  first_head = first;
-  run_parallel(heads * tiles_of_head, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t batch = (first + i / tiles_of_head) / shape.kv_heads;
-      const std::int64_t head = (first + i / tiles_of_head) % shape.kv_heads, key = i % tiles_of_head * kTileKeys;
-      KeyRange seen{shape.kv_len, 0};
-      for (std::int64_t set = head * sets_of_head(); set < (head + 1) * sets_of_head(); ++set) {
-        const KeyRange valid = valid_keys(problem, batch, set);
-        seen = {std::min(seen.begin, valid.begin), std::max(seen.end, valid.end)};
-      }
-      seen.end = std::min(seen.end, problem.mask.causal_limit(batch, shape.q_len - 1, shape.kv_len));
-      const std::int64_t from = std::max(key, seen.begin), to = std::min(key + kTileKeys, seen.end);
+  const Scratch<KeyRange> seen(count);
+  run_parallel(count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      seen[i] = seen_of_head((first_head + i) / shape.kv_heads, (first_head + i) % shape.kv_heads);
+  });
+  run_parallel(count * tiles_of_head, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t tile = begin; tile < end; ++tile) {
+      const std::int64_t i = tile / tiles_of_head, key = tile % tiles_of_head * kTileKeys;
+      const std::int64_t batch = (first_head + i) / shape.kv_heads, head = (first_head + i) % shape.kv_heads;
+      const std::int64_t from = std::max(key, seen[i].begin), to = std::min(key + kTileKeys, seen[i].end);
       if (from >= to) continue;
       const auto copy_rows = [&](const AttentionView<const T>& x, std::int64_t dim, Rows<C> copies) {
-        C* const row = copies.row(i / tiles_of_head * shape.kv_len + from);
-        rows_as<C>(x.row(batch, head, from), x.row_stride, static_cast<int>(to - from), dim, row);
+        rows_as<C>(x.row(batch, head, from), x.row_stride, static_cast<int>(to - from), dim,
+                   copies.row(i * shape.kv_len + from));
       };
-      copy_rows(problem.k, shape.qk_dim, k_copy);
-      copy_rows(problem.v, shape.v_dim, v_copy);
+      copy_rows(problem.k, shape.qk_dim, k_copies);
+      copy_rows(problem.v, shape.v_dim, v_copies);
     }
   });
-}
-
-// All queries of kv heads [first, first + heads) of batch * kv_heads.
-template <class T>
-void Forward<T>::run_heads(std::int64_t first, std::int64_t heads) {
-  if (copied) copy(first, heads);
-  const std::int64_t runs_of_head = sets_of_head() * tiles * chunks;
-  run_parallel(heads * runs_of_head / together, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = first * runs_of_head / together + begin; begin < end; ++begin, ++i) {
-      if (few) {
-        run_few(i / chunks * together, i % chunks);
-      } else if (in_bf16()) {
-        run_bf16(i / chunks, i % chunks);
-      } else {
-        run(i / chunks, i % chunks);
-      }
-    }
-  });
-}
-
-// The rows of a kv head from `key` on, where they are or in their copies.
-template <class T>
-Rows<const Compute<T>> Forward<T>::rows(const AttentionView<const T>& x, Rows<C> copies, std::int64_t batch,
-                                        std::int64_t head, std::int64_t key) const {
-  if constexpr (std::is_same_v<T, C>)
-    if (!copied) return {x.row(batch, head, key), x.row_stride};
-  return {copies.row((batch * problem.shape.kv_heads + head - first_head) * problem.shape.kv_len + key), copies.stride};
 }
 
 template <class T>
@@ -159,9 +173,13 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const int blocks = (at.count + lanes - 1) / lanes;
   const std::int64_t panel = shape.qk_dim * lanes, acc = shape.v_dim * lanes, scores = kTileKeys * lanes;
   const bool masked = problem.mask.bias != nullptr || problem.mask.keep != nullptr;
-  const Scratch<C> memory(blocks * (panel + acc) + scores * (masked ? 2 : 1));
+  const std::int64_t k_size = !copied && widens ? kTileKeys * copy_pitch<C>(shape.qk_dim) : 0;
+  const std::int64_t v_size = !copied && (widens || copy_pays(blocks)) ? kTileKeys * copy_pitch<C>(shape.v_dim) : 0;
+  const Scratch<C> memory(blocks * (panel + acc) + scores * (masked ? 2 : 1) + k_size + v_size);
   C* const s = memory.data() + blocks * (panel + acc);
   C* const extra = s + scores;
+  C* const of_tile = extra + (masked ? scores : 0);  // copies, where whole heads are not copied
+  C *const k_of_tile = k_size > 0 ? of_tile : nullptr, *const v_of_tile = v_size > 0 ? of_tile + k_size : nullptr;
 
   QueryBlock<T> block[kMostBlocks<C>];
   OnlineSoftmax<C> state[kMostBlocks<C>];
@@ -181,11 +199,17 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
   const std::int64_t head = problem.kv_head(at.set);
   for (std::int64_t key = range.begin; key < range.end; key += kTileKeys) {
     const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, range.end - key));
-    const auto k = rows(problem.k, k_copy, at.batch, head, key), v = rows(problem.v, v_copy, at.batch, head, key);
+    const auto rows = [&](const AttentionView<const T>& x, std::int64_t dim, Rows<C> copies, C* copy) {
+      if (!copied) return rows_as<C>(x.row(at.batch, head, key), x.row_stride, count, dim, copy);
+      const std::int64_t copied_head = at.batch * shape.kv_heads + head - first_head;
+      return Rows<const C>{copies.row(copied_head * shape.kv_len + key), copies.stride};
+    };
+    const auto k = rows(problem.k, shape.qk_dim, k_copies, k_of_tile);
+    const auto v = rows(problem.v, shape.v_dim, v_copies, v_of_tile);
     for (int b = 0; b < blocks; ++b) {
       const Rows<const C> queries{memory.data() + b * panel, lanes};
       if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
-      state[b].add(s, count, problem.unit, v, shape.v_dim, copied ? 0 : kTileKeys * v.stride);
+      state[b].add(s, count, problem.unit, v, shape.v_dim, copied || v_of_tile != nullptr ? 0 : kTileKeys * v.stride);
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);
@@ -329,16 +353,8 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
-  const std::int64_t heads = shape.batch * shape.kv_heads;
-  const std::int64_t k_pitch = attention::copy_pitch<C>(shape.qk_dim), v_pitch = attention::copy_pitch<C>(shape.v_dim);
-  const std::int64_t size = shape.kv_len * (k_pitch + v_pitch);  // of a head's copies
-  const std::int64_t fit = attention::kMostCopied / (size * static_cast<std::int64_t>(sizeof(C)) + 1);
-  const std::int64_t at_once = forward.copied ? even_part(heads, std::max<std::int64_t>(fit, 1)) : heads;
-  const Scratch<C> copies(forward.copied ? at_once * size : 0);
-  forward.k_copy = {copies.data(), k_pitch};
-  forward.v_copy = {copies.data() + at_once * shape.kv_len * k_pitch, v_pitch};
-  for (std::int64_t first = 0; first < heads; first += at_once)
-    forward.run_heads(first, std::min(at_once, heads - first));
+  const Scratch<C> copies(forward.copied ? forward.at_once * shape.kv_len * forward.copied_row() : 0);
+  forward.run_all(copies.data());
   if (chunks == 1) return;
   run_parallel(forward.tasks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) forward.merge(i);

@@ -6,9 +6,10 @@
 //
 // Tiles of queries (forward: 96 to 384, larger where there are many; backward: 96) against tiles of 128 keys with
 // online softmax (Milakov & Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135; Dao 2023,
-// arXiv:2307.08691); nothing of size q_len x kv_len is allocated, K and V are not packed. Forward copies them, some
-// heads at a time, where they are widened or read in place too slowly (AVX2), backward tile by tile. Forward takes
-// fewer than 16 queries of a kv head one by one instead, see few_queries.h.
+// arXiv:2307.08691); nothing of size q_len x kv_len is allocated. Where K and V are widened, or in a build for 16
+// registers for several blocks of queries, they are copied: forward copies whole kv heads, some at a time, if several
+// tiles of queries read them, and tile by tile otherwise; backward tile by tile. Forward takes fewer than 16 queries of
+// a kv head one by one instead, see few_queries.h.
 //
 // T is float, double, f16 or bf16; products and softmax are computed in Compute<T> (f32, and f64 for double), of
 // operands that are widened first. One exception: where the CPU multiplies bf16 (AVX-512 BF16), forward multiplies bf16
@@ -72,16 +73,17 @@ struct AttentionMask {
 //
 // A query that sees no key gets y = 0 and lse = -inf. NaN in a query's scores, or in a V row of a tile it works on,
 // gives NaN in that query's row. Never read: K and V beyond kv_lengths, beyond the last key that is causally visible to
-// any query of a tile (of the head, where they are copied), and before the first or after the last key of a `keep` that
-// is broadcast over queries; other tiles whose keys are hidden (keep, bias = -inf) from all queries of a block take no
-// time.
+// any query of a tile (of the head, where whole heads are copied), and before the first or after the last key of a
+// `keep` that is broadcast over queries (of all query heads of the kv head, then); other tiles whose keys are hidden
+// (keep, bias = -inf) from all queries of a block take no time.
 //
 // Memory per thread: 4 * (384 * (qk_dim + v_dim) + 48 * 128) bytes (0.42 MB at dim 128), 4 * 48 * 128 more with bias or
-// keep. Copies of K and V, for the call: of as many kv heads as fit into 64 MB, but at least one; a row takes 4 * dim
-// bytes, rounded up to an odd number of cache lines. When there are fewer than 32 tiles of queries (decoding), keys are
-// split in chunks, merged by lse: at most 64 * max(96, q_heads * q_len) * (v_dim + 1) values for the call. Where few
-// queries are taken one by one, 4 * (qk_dim + v_dim + 290) bytes for each of a kv head, or of all heads of a token
-// where these lie side by side: then one thread reads all of it, in the order of addresses.
+// keep, 4 * 128 * (qk_dim + v_dim) more where tiles are copied. Copies of whole heads, for the call: of as many kv
+// heads as fit into 64 MB, but at least one; a row takes 4 * dim bytes, rounded up to an odd number of cache lines.
+// When there are fewer than 32 tiles of queries (decoding), keys are split in chunks, merged by lse: at most 64 *
+// max(96, q_heads * q_len) * (v_dim + 1) values for the call. Where few queries are taken one by one, 4 * (qk_dim +
+// v_dim + 290) bytes for each of a kv head, or of all heads of a token where these lie side by side: then one thread
+// reads all of it, in the order of addresses.
 template <class T>
 void attention_forward(const AttentionShape& shape, AttentionView<const T> q, AttentionView<const T> k,
                        AttentionView<const T> v, const AttentionMask<T>& mask, double scale, double softcap,

@@ -19,7 +19,7 @@ enum class Walk {
 template <int V>
 constexpr int kRows = std::min(8, kBlockRows* kBlockVectors / V);
 
-// Steps from one prefetch to the next: then a block of kBlockRows rows asks for each of their cache lines.
+// Steps from one prefetch to the next: then a block of kBlockRows rows of f32 asks for each of their cache lines.
 constexpr int kAsk = simd::kRegisters == 32 ? 1 : 4;
 
 // Steps that are written out. With 16 registers a whole block has but 12 multiply-adds a step to carry what a loop
@@ -72,7 +72,7 @@ template <Walk walk, class C, int R, int V>
     const C* const wanted = soon.data + step * soon.along + row * soon.across;
 #pragma GCC unroll 16
     for (int u = 0; u < n; ++u) {
-      if (u % kAsk == 0) __builtin_prefetch(wanted + u * soon.along + u / kAsk * soon.across, 0, 2);
+      if ((n == 1 ? step : u) % kAsk == 0) __builtin_prefetch(wanted + u * soon.along + u / kAsk * soon.across, 0, 2);
       multiply_step([&](int r) { return along ? a[r][u] : a[0][r]; }, b, acc);
       b = in_register(b + panel.stride);
       if (!along) a[0] = in_register(a[0] + x.stride);

@@ -178,32 +178,42 @@ TEST(AttentionKernel, many_queries) {
                     .offset = -1000});
 }
 
-// Where K and V are copied, 64 MB hold one of these heads: a row takes a cache line of K and one of V. Every query sees
-// one key before all others, whose value says where it stands.
-TEST(AttentionKernel, more_keys_than_are_copied_at_once) {
-  constexpr std::int64_t heads = 3, queries = 49, keys = 270000, dim = 16;
-  std::vector<float> q(heads * queries * dim), k(heads * keys * dim), v(heads * keys), y(heads * queries);
-  const auto seen = [](std::int64_t head, std::int64_t query) { return query % dim * 16871 + head; };
-  for (std::int64_t i = 0; i < heads * keys; ++i) v[i] = static_cast<float>(i);
-  for (std::int64_t i = 0; i < heads * queries; ++i) q[i * dim + i % queries % dim] = 40;
-  for (std::int64_t h = 0; h < heads; ++h)
-    for (std::int64_t c = 0; c < dim; ++c) k[(h * keys + seen(h, c)) * dim + c] = 1;
-  const auto view = [&]<class T>(T* data, std::int64_t rows, std::int64_t width) {
-    return AttentionView<T>{data, heads * rows * width, rows * width, width};
-  };
-  attention_forward<float>({1, heads, heads, queries, keys, dim, 1}, view(std::as_const(q).data(), queries, dim),
-                           view(std::as_const(k).data(), keys, dim), view(std::as_const(v).data(), keys, 1), {}, 1, 0,
-                           view(y.data(), queries, 1), nullptr);
-  for (std::int64_t i = 0; i < heads * queries; ++i) {
-    const std::int64_t head = i / queries;
-    EXPECT_NEAR(y[i], head * keys + seen(head, i % queries), 0.5) << i;
+// Every query sees one key before all others, whose value says where it stands.
+template <class T>
+void expect_keys_to_be_found(const AttentionShape& s) {
+  const std::int64_t heads = s.batch * s.kv_heads, dim = s.qk_dim;
+  std::vector<T> q(s.batch * s.q_heads * s.q_len * dim), k(heads * s.kv_len * dim), v(heads * s.kv_len);
+  std::vector<T> y(s.batch * s.q_heads * s.q_len);
+  for (std::int64_t i = 0; i < std::ssize(y); ++i) q[i * dim + i % s.q_len % dim] = static_cast<T>(40.0f);
+  for (std::int64_t i = 0; i < heads * dim; ++i) {
+    const std::int64_t key = i / dim * s.kv_len + i % dim * (s.kv_len / dim) + i / dim;
+    k[key * dim + i % dim] = static_cast<T>(1.0f);
+    v[key] = static_cast<T>(static_cast<float>(1 + i));
   }
+  const auto view = [&]<class S>(S* data, std::int64_t all, std::int64_t rows, std::int64_t width) {
+    return AttentionView<S>{data, all * rows * width, rows * width, width};
+  };
+  attention_forward<T>(s, view(std::as_const(q).data(), s.q_heads, s.q_len, dim),
+                       view(std::as_const(k).data(), s.kv_heads, s.kv_len, dim),
+                       view(std::as_const(v).data(), s.kv_heads, s.kv_len, 1), {}, 1, 0,
+                       view(y.data(), s.q_heads, s.q_len, 1), nullptr);
+  for (std::int64_t i = 0; i < std::ssize(y); ++i)
+    EXPECT_EQ(static_cast<float>(y[i]), 1 + i / s.q_len / s.group() * dim + i % s.q_len % dim) << i;
+}
+
+// Where K and V are copied, 64 MB hold four of these kv heads, a cache line for a row of each: the six are copied three
+// by three, which are not those of a batch entry.
+TEST(AttentionKernel, more_keys_than_are_copied_at_once) {
+  expect_keys_to_be_found<float>({3, 4, 2, 49, 130000, 16, 1});
+  expect_keys_to_be_found<f16>({3, 4, 2, 49, 130000, 16, 1});
 }
 
 TEST(AttentionKernel, empty_sizes) {
   for (const AttentionShape s :
        {AttentionShape{0, 2, 2, 5, 5, 4, 4}, AttentionShape{1, 2, 2, 0, 5, 4, 4}, AttentionShape{2, 2, 2, 5, 0, 4, 4},
-        AttentionShape{1, 2, 2, 5, 7, 0, 4}, AttentionShape{1, 2, 2, 5, 7, 4, 0}, AttentionShape{1, 0, 0, 5, 5, 4, 4}})
+        AttentionShape{1, 2, 2, 5, 7, 0, 4}, AttentionShape{1, 2, 2, 5, 7, 4, 0}, AttentionShape{1, 0, 0, 5, 5, 4, 4},
+        AttentionShape{2, 4, 2, 60, 0, 4, 4}, AttentionShape{1, 4, 2, 60, 7, 0, 4},
+        AttentionShape{1, 4, 2, 60, 7, 4, 0}, AttentionShape{1, 0, 0, 60, 5, 4, 4}})
     expect_reference({.shape = s});
 }
 
