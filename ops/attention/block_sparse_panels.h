@@ -38,12 +38,6 @@ struct TiledRows {
   }
 };
 
-// Elements of C that two rows take.
-template <class C>
-std::int64_t row_size(const AttentionShape& shape) {
-  return copy_pitch<C>(shape.qk_dim) + copy_pitch<C>(shape.v_dim);
-}
-
 // A panel of copies: copy(place, to_qk, to_v) brings each row to `memory`, kTileKeys * row_size elements.
 template <class C, class F>
 RowPanel<C> gather(const TiledRows<C>& rows, const std::int32_t* places, int count, C* memory, F&& copy) {

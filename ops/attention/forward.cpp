@@ -44,16 +44,16 @@ struct Forward {
     few = p.set_rows() < kFewQueries<C>;
     heads = p.shape.batch * p.shape.kv_heads;
     const std::int64_t blocks = divide_up(p.set_rows(), lanes);
-    const bool several = sets_of_head() * divide_up(blocks, kTileBlocks<C>) > 1;  // tiles that read the same keys
-    copied = several && !few && !in_bf16() && (widens || copy_pays(sets_of_head() * blocks));
-    const std::int64_t bytes = p.shape.kv_len * copied_row() * static_cast<std::int64_t>(sizeof(C));
+    const bool several = p.sets_of_head() * divide_up(blocks, kTileBlocks<C>) > 1;  // tiles that read the same keys
+    copied = several && !few && !in_bf16() && (widens || copy_pays(p.sets_of_head() * blocks));
+    const std::int64_t bytes = p.shape.kv_len * row_size<C>(p.shape) * static_cast<std::int64_t>(sizeof(C));
     const std::int64_t fit = kMostCopied / std::max<std::int64_t>(1, bytes);
     at_once = copied ? even_part(heads, std::max<std::int64_t>(1, fit)) : heads;
-    const std::int64_t sets = at_once * sets_of_head();
+    const std::int64_t sets = at_once * p.sets_of_head();
     const std::int64_t most = std::clamp<std::int64_t>(sets * blocks / kManyTasks, kTileBlocks<C>, kMostBlocks<C>);
     tile_rows = few ? p.set_rows() : lanes * even_part(blocks, most);
     tiles = tile_rows > 0 ? divide_up(p.set_rows(), tile_rows) : 0;
-    tasks = heads * sets_of_head() * tiles;
+    tasks = heads * p.sets_of_head() * tiles;
     const bool alike = p.mask.keep == nullptr || p.mask.keep_strides[1] == 0;  // all heads, in which keys are valid
     const bool in_order = p.k.side_by_side(p.shape.kv_heads) && p.v.side_by_side(p.shape.kv_heads);
     together = few && alike && in_order ? std::max<std::int64_t>(1, p.row_sets()) : 1;
@@ -63,10 +63,7 @@ struct Forward {
   static constexpr bool widens = !std::is_same_v<T, C>;
   static bool in_bf16() { return std::is_same_v<T, bf16> && simd::multiplies_pairs(); }
 
-  std::int64_t sets_of_head() const { return problem.folded ? 1 : problem.shape.group(); }
-  std::int64_t copied_row() const { return copy_pitch<C>(problem.shape.qk_dim) + copy_pitch<C>(problem.shape.v_dim); }
-
-  // Chunks are multiples of `tile` keys; as many as busy those threads that `tasks` at once leave idle.
+  // Chunks are multiples of `tile` keys, and there are more than one where tasks at once are few.
   void split_keys(std::int64_t tile, std::int64_t tasks_at_once) {
     const std::int64_t keys = problem.shape.kv_len;
     const std::int64_t wanted = tasks_at_once > 0 ? divide_up(kEnoughTasks * together, tasks_at_once) : 1;
@@ -103,13 +100,13 @@ struct Forward {
   void merge(std::int64_t task) const;
 };
 
-// `copies`: at_once * kv_len * copied_row() elements, or none.
+// `copies`: at_once * kv_len * row_size elements, or none.
 template <class T>
 void Forward<T>::run_all(C* copies) {
   const std::int64_t k_pitch = copy_pitch<C>(problem.shape.qk_dim);
   if (copied) k_copies = {copies, k_pitch};
-  if (copied) v_copies = {copies + at_once * problem.shape.kv_len * k_pitch, copied_row() - k_pitch};
-  const std::int64_t runs_of_head = sets_of_head() * tiles * chunks;
+  if (copied) v_copies = {copies + at_once * problem.shape.kv_len * k_pitch, copy_pitch<C>(problem.shape.v_dim)};
+  const std::int64_t runs_of_head = problem.sets_of_head() * tiles * chunks;
   for (; first_head < heads; first_head += at_once) {
     const std::int64_t count = std::min(at_once, heads - first_head), first = first_head * runs_of_head / together;
     if (copied) copy(count);
@@ -132,7 +129,7 @@ template <class T>
 KeyRange Forward<T>::seen_of_head(std::int64_t batch, std::int64_t head) const {
   const auto& shape = problem.shape;
   KeyRange seen{shape.kv_len, 0};
-  for (std::int64_t set = head * sets_of_head(); set < (head + 1) * sets_of_head(); ++set) {
+  for (std::int64_t set = head * problem.sets_of_head(); set < (head + 1) * problem.sets_of_head(); ++set) {
     const KeyRange valid = valid_keys(problem, batch, set);
     if (valid.begin < valid.end) seen = {std::min(seen.begin, valid.begin), std::max(seen.end, valid.end)};
   }
@@ -353,7 +350,7 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
-  const Scratch<C> copies(forward.copied ? forward.at_once * shape.kv_len * forward.copied_row() : 0);
+  const Scratch<C> copies(forward.copied ? forward.at_once * shape.kv_len * attention::row_size<C>(shape) : 0);
   forward.run_all(copies.data());
   if (chunks == 1) return;
   run_parallel(forward.tasks, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -2,6 +2,7 @@
 // Moves rows of tensors into the lanes of panels and back: panel[c][lane] = rows[lane][c].
 #include <algorithm>
 
+#include "ops/attention/kernel.h"
 #include "ops/attention/tile_kernels.h"
 #include "runtime/base/parts.h"
 
@@ -64,6 +65,12 @@ void unpack_panel(Rows<const C> panel, const C* factor, int count, std::int64_t 
 template <class C>
 std::int64_t copy_pitch(std::int64_t dim) {
   return (divide_up(dim, kLine<C>) | 1) * kLine<C>;
+}
+
+// Elements of C that copies of a row of qk_dim and of one of v_dim take.
+template <class C>
+std::int64_t row_size(const AttentionShape& shape) {
+  return copy_pitch<C>(shape.qk_dim) + copy_pitch<C>(shape.v_dim);
 }
 
 template <class C, class S>

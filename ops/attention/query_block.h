@@ -45,9 +45,10 @@ struct Problem {
     folded = shape.group() > 1 && shape.q_len < kBlockLanes<C>;
   }
   // Tiles of queries never mix row sets; a row set is a query head, or all query heads of a kv head when folded.
-  std::int64_t row_sets() const { return folded ? shape.kv_heads : shape.q_heads; }
+  std::int64_t row_sets() const { return shape.kv_heads * sets_of_head(); }
+  std::int64_t sets_of_head() const { return folded ? 1 : shape.group(); }  // row sets that read a kv head
   std::int64_t set_rows() const { return folded ? shape.group() * shape.q_len : shape.q_len; }
-  std::int64_t kv_head(std::int64_t set) const { return folded ? set : set / shape.group(); }
+  std::int64_t kv_head(std::int64_t set) const { return set / sets_of_head(); }
   std::int64_t head(std::int64_t set, std::int64_t row) const {
     return folded ? set * shape.group() + row / shape.q_len : set;
   }
