@@ -208,11 +208,11 @@ void Backward<T>::redo_statistics(const Work<C>& work, const RowGroup& group) co
   OnlineSoftmax<C> state[kTileBlocks<C>];
   for (int b = 0; b < in.blocks(); ++b) state[b].begin(nullptr, 0, in.vectors(b));
   const KeySource<T> source(problem, group.batch * shape.kv_heads + group.head / shape.group());
-  source.for_each_panel(problem.lists->row(list_of(group)), {}, s + kTileKeys * lanes, [&](const RowPanel<C>& panel) {
+  source.for_each_panel(problem.lists->row(list_of(group)), {}, s + kTileKeys * lanes, [&](const auto& panel) {
     for (int b = 0; b < in.blocks(); ++b) {
       tile_scores<C>(panel.qk, panel.count, block_panel<C>(in, b, shape.qk_dim, memory.data()), in.vectors(b),
                      shape.qk_dim, static_cast<C>(problem.scale * std::numbers::log2e), {s, lanes});
-      state[b].add(s, panel.count, C(1), {nullptr, 0}, 0);
+      state[b].add_weights(s, panel.count, C(1));
     }
   });
   for (int i = 0; i < group.count; ++i) {

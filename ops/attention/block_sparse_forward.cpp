@@ -60,7 +60,7 @@ void Forward<T, S>::run(const KeySource<T, S>& keys, const RowGroup& group, cons
   }
 
   const C factor = static_cast<C>(problem.scale * std::numbers::log2e);  // scores are kept in base 2
-  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const RowPanel<S>& at) {
+  keys.for_each_panel(problem.lists->row(head, group.tile), then, gathered, [&](const auto& at) {
     if constexpr (paired) {
       bf16 *const p = gathered + kTileKeys * key, *const values = p + kTileKeys * lanes;
       pack_value_pairs(at.v, at.count, shape.v_dim, values, at.ahead_v);
@@ -132,7 +132,7 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
   const auto& shape = problem.shape;
   const Forward<T, S> task{problem, y, lse, gated};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = shape.group();
-  const std::int64_t copy = lie_tiled<T, S>(problem) ? 0 : shape.kv_len * row_size<S>(shape);
+  const std::int64_t copy = copied_rows<T, S>(problem) * row_size<S>(shape);
   const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
   const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));
   const Scratch<S> memory(std::min(pairs, together) * copy);

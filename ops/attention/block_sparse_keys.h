@@ -1,11 +1,21 @@
 #pragma once
 // The keys of lists of tiles, as panels of rows of K and V: rows of C, which is Compute<T>, or T itself where the
 // products take operands as they are (bf16_kernels.h). Tiles of consecutive tokens are read where they lie. Other K and
-// V are first brought into tiled order if lists name every key more than once.
+// V are first brought into tiled order if lists name every key more than once, as packs where these pay.
 #include "ops/attention/block_sparse_panels.h"
 #include "runtime/op/parallel.h"
 
 namespace tessera::attention {
+
+// With 16 registers a block of a product takes a quarter of a line of every row of V at a time, and has few slots to
+// spare for what waits. With 32 packs have not been found to pay, and bf16 as it is has panels of its own.
+template <class C>
+inline constexpr bool kHasPacks = (kBlockRows < 8) && (sizeof(C) > 2);
+
+template <class T, class C>
+bool in_packs(const BlockSparse<T>& problem) {
+  return kHasPacks<C> && problem.shape.kv_len >= kLeastRun * problem.key_tiles->tiles();
+}
 
 // K and V of one (batch, kv head).
 template <class T, class C = Compute<T>>
@@ -13,7 +23,8 @@ struct KeySource {
   const TokenTiles* tiles;
   AttentionView<const T> k, v;
   std::int64_t batch, head;
-  TiledRows<C> rows;  // K and V in tiled order, or null
+  TiledRows<C> rows;    // K and V in tiled order, or null
+  TiledPacks<C> packs;  // the same
 
   KeySource(const BlockSparse<T>& problem, std::int64_t pair)
       : tiles(problem.key_tiles),
@@ -21,10 +32,13 @@ struct KeySource {
         v(problem.v),
         batch(pair / problem.shape.kv_heads),
         head(pair % problem.shape.kv_heads),
-        rows{tiles->first.data(), problem.shape.qk_dim, problem.shape.v_dim} {}
+        rows{tiles->first.data(), problem.shape.qk_dim, problem.shape.v_dim},
+        packs{tiles->first.data(), problem.shape.qk_dim, problem.shape.v_dim} {}
 
-  // Brings the keys of a tile into tiled copies.
+  // Brings the keys of a tile into packs, if there are, or into tiled copies.
   void copy_tile(std::int64_t tile, Rows<C> to_k, Rows<C> to_v) const {
+    if constexpr (kHasPacks<C>)
+      if (packs.in_place()) return pack_tile(tile);
     const std::int64_t end = tiles->first[tile + 1];
     for (std::int64_t place = tiles->first[tile]; place < end; ++place) {
       const std::int64_t soon = tiles->order[std::min(place + kRowsAhead, end - 1)];
@@ -42,10 +56,24 @@ struct KeySource {
       copy_row<C>(rows.qk.row(place), rows.qk_dim, to_k);
       copy_row<C>(rows.v.row(place), rows.v_dim, to_v);
     };
+    if constexpr (kHasPacks<C>)
+      if (packs.in_place()) return attention::for_each_panel(packs, list, then, memory, copy, f);
     attention::for_each_panel(rows, list, then, memory, copy, f);
   }
 
  private:
+  // The keys of small tiles are gathered from where they lie.
+  void pack_tile(std::int64_t tile) const {
+    if (tiles->size(tile) < kLeastRun) return;
+    for_each_part(tiles->first[tile], tiles->first[tile + 1], [&](std::int64_t begin, std::int64_t count) {
+      const auto row = [&](const AttentionView<const T>& x) {
+        return [&](int i) { return x.row(batch, head, tiles->order[begin + i]); };
+      };
+      pack_rows<C>(row(k), static_cast<int>(count), packs.qk_dim, packs.rows_at(tile, begin));
+      pack_columns<C>(row(v), static_cast<int>(count), packs.v_dim, packs.columns_at(tile, begin, count));
+    });
+  }
+
   void copy_key(std::int64_t place, C* to_k, C* to_v) const {
     copy_row<C>(k.row(batch, head, tiles->order[place]), rows.qk_dim, to_k);
     copy_row<C>(v.row(batch, head, tiles->order[place]), rows.v_dim, to_v);
@@ -58,8 +86,16 @@ bool lie_tiled(const BlockSparse<T>& problem) {
   return std::is_same_v<T, C> && problem.key_tiles->in_order();
 }
 
+// Rows that copies of one (batch, kv head) have room for.
+template <class T, class C>
+std::int64_t copied_rows(const BlockSparse<T>& problem) {
+  if (lie_tiled<T, C>(problem)) return 0;
+  const std::int64_t keys = problem.shape.kv_len;
+  return in_packs<T, C>(problem) ? TiledPacks<C>::rows(keys, problem.key_tiles->tiles()) : keys;
+}
+
 // The sources of (batch, kv head) pairs [begin, end), pair = batch * kv_heads + kv head, with the copies that pay.
-// `memory` has room for all of them, kv_len * row_size elements each, unless keys lie tiled.
+// `memory` has room for all of them, copied_rows * row_size elements each.
 template <class T, class C = Compute<T>>
 class KeySources {
  public:
@@ -67,7 +103,8 @@ class KeySources {
     const auto& shape = problem.shape;
     const std::int64_t k_pitch = copy_pitch<C>(shape.qk_dim), v_pitch = copy_pitch<C>(shape.v_dim);
     const std::int64_t tiles = problem.key_tiles->tiles();
-    const bool tiled = lie_tiled<T, C>(problem);
+    const bool tiled = lie_tiled<T, C>(problem), packs = in_packs<T, C>(problem);
+    const std::int64_t room = copied_rows<T, C>(problem);
     struct Copy {
       const KeySource<T, C>* of;
       Rows<C> k, v;
@@ -84,10 +121,13 @@ class KeySources {
         }
       }
       if (tiled || listed_keys(problem, pair) < 2 * shape.kv_len) continue;
-      const Rows<C> k{std::exchange(memory, memory + shape.kv_len * k_pitch), k_pitch};
-      const Rows<C> v{std::exchange(memory, memory + shape.kv_len * v_pitch), v_pitch};
-      source.rows.qk = k;
-      source.rows.v = v;
+      const Rows<C> k{std::exchange(memory, memory + room * k_pitch), k_pitch};
+      const Rows<C> v{std::exchange(memory, memory + room * v_pitch), v_pitch};
+      if (packs) {
+        source.packs.qk = k.data, source.packs.v = v.data;
+      } else {
+        source.rows.qk = k, source.rows.v = v;
+      }
       copies.push_back({&source, k, v});
     }
     run_parallel(std::ssize(copies) * tiles, 8, [&](std::int64_t from, std::int64_t to) {

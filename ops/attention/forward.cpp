@@ -4,6 +4,7 @@
 #include "ops/attention/few_queries.h"
 #include "ops/attention/kernel.h"
 #include "ops/attention/online_softmax.h"
+#include "ops/attention/packs.h"
 #include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
@@ -35,7 +36,6 @@ struct Forward {
   std::int64_t tile_rows, tiles, tasks;  // queries of a tile, tiles per row set
   std::int64_t together;                 // tasks that one thread does at once
   std::int64_t chunk, chunks;            // keys per chunk, chunks of keys
-  Rows<C> k_copies{}, v_copies{};        // [at_once][kv_len], from first_head on
   std::int64_t first_head = 0;
   C* partial_y = nullptr;    // [tasks][chunks][tile_rows][v_dim] when chunks > 1
   C* partial_lse = nullptr;  // [tasks][chunks][tile_rows]
@@ -46,7 +46,7 @@ struct Forward {
     const std::int64_t blocks = divide_up(p.set_rows(), lanes);
     const bool several = p.sets_of_head() * divide_up(blocks, kTileBlocks<C>) > 1;  // tiles that read the same keys
     copied = several && !few && !in_bf16() && (widens || copy_pays(p.sets_of_head() * blocks));
-    const std::int64_t bytes = p.shape.kv_len * row_size<C>(p.shape) * static_cast<std::int64_t>(sizeof(C));
+    const std::int64_t bytes = PackedHeads<C>::size(p.shape) * static_cast<std::int64_t>(sizeof(C));
     const std::int64_t fit = kMostCopied / std::max<std::int64_t>(1, bytes);
     at_once = copied ? even_part(heads, std::max<std::int64_t>(1, fit)) : heads;
     const std::int64_t sets = at_once * p.sets_of_head();
@@ -89,10 +89,10 @@ struct Forward {
     return {std::max(valid.begin, part * chunk), std::min({valid.end, (part + 1) * chunk, any_limit})};
   }
 
-  void run_all(C* copies);
-  void copy(std::int64_t count);
+  void run_all(C* memory);
+  void copy(const PackedHeads<C>& copies, std::int64_t count) const;
   KeyRange seen_of_head(std::int64_t batch, std::int64_t head) const;
-  void run(std::int64_t task, std::int64_t part) const;
+  void run(const PackedHeads<C>& copies, std::int64_t task, std::int64_t part) const;
   void run_bf16(std::int64_t task, std::int64_t part) const;
   void run_few(std::int64_t first_task, std::int64_t part) const;
   void score_few(const QueryBlock<T>& block, int i, std::int64_t key0, int count, C* s) const;
@@ -100,16 +100,14 @@ struct Forward {
   void merge(std::int64_t task) const;
 };
 
-// `copies`: at_once * kv_len * row_size elements, or none.
+// `memory`: for the copies of at_once heads, or none.
 template <class T>
-void Forward<T>::run_all(C* copies) {
-  const std::int64_t k_pitch = copy_pitch<C>(problem.shape.qk_dim);
-  if (copied) k_copies = {copies, k_pitch};
-  if (copied) v_copies = {copies + at_once * problem.shape.kv_len * k_pitch, copy_pitch<C>(problem.shape.v_dim)};
+void Forward<T>::run_all(C* memory) {
+  const PackedHeads<C> copies(problem.shape, at_once, memory);
   const std::int64_t runs_of_head = problem.sets_of_head() * tiles * chunks;
   for (; first_head < heads; first_head += at_once) {
     const std::int64_t count = std::min(at_once, heads - first_head), first = first_head * runs_of_head / together;
-    if (copied) copy(count);
+    if (copied) copy(copies, count);
     run_parallel(count * runs_of_head / together, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = first + begin; i < first + end; ++i) {
         if (few) {
@@ -117,7 +115,7 @@ void Forward<T>::run_all(C* copies) {
         } else if (in_bf16()) {
           run_bf16(i / chunks, i % chunks);
         } else {
-          run(i / chunks, i % chunks);
+          run(copies, i / chunks, i % chunks);
         }
       }
     });
@@ -136,10 +134,9 @@ KeyRange Forward<T>::seen_of_head(std::int64_t batch, std::int64_t head) const {
   return {seen.begin, std::min(seen.end, problem.mask.causal_limit(batch, shape.q_len - 1, shape.kv_len))};
 }
 
-// Copies K and V of `count` kv heads from first_head on, as far as they are seen: rows of C, one after another, which
-// the processor reads ahead of, and spread over all sets of L1 (see copy_pays).
+// Copies K and V of `count` kv heads from first_head on, as far as they are seen.
 template <class T>
-void Forward<T>::copy(std::int64_t count) {
+void Forward<T>::copy(const PackedHeads<C>& copies, std::int64_t count) const {
   const auto& shape = problem.shape;
   const std::int64_t tiles_of_head = divide_up(shape.kv_len, kTileKeys);
   const Scratch<KeyRange> seen(count);
@@ -153,18 +150,17 @@ void Forward<T>::copy(std::int64_t count) {
       const std::int64_t batch = (first_head + i) / shape.kv_heads, head = (first_head + i) % shape.kv_heads;
       const std::int64_t from = std::max(key, seen[i].begin), to = std::min(key + kTileKeys, seen[i].end);
       if (from >= to) continue;
-      const auto copy_rows = [&](const AttentionView<const T>& x, std::int64_t dim, Rows<C> copies) {
-        rows_as<C>(x.row(batch, head, from), x.row_stride, static_cast<int>(to - from), dim,
-                   copies.row(i * shape.kv_len + from));
-      };
-      copy_rows(problem.k, shape.qk_dim, k_copies);
-      copy_rows(problem.v, shape.v_dim, v_copies);
+      const std::int64_t pack = from / kBlockRows * kBlockRows;  // which may begin before what may be read
+      pack_rows<C>([&](int j) { return problem.k.row(batch, head, std::max(pack + j, from)); },
+                   static_cast<int>(to - pack), shape.qk_dim, copies.k(i, pack));
+      pack_columns<C>([&](int j) { return problem.v.row(batch, head, from + j); }, static_cast<int>(to - from),
+                      shape.v_dim, copies.v(i, from));
     }
   });
 }
 
 template <class T>
-void Forward<T>::run(std::int64_t task, std::int64_t part) const {
+void Forward<T>::run(const PackedHeads<C>& copies, std::int64_t task, std::int64_t part) const {
   const auto& shape = problem.shape;
   const Tile at = tile(task);
   const int blocks = (at.count + lanes - 1) / lanes;
@@ -192,21 +188,34 @@ void Forward<T>::run(std::int64_t task, std::int64_t part) const {
     pack_panel<C>(rows, 1, shape.qk_dim, block[b].vectors, Rows<C>{memory.data() + b * panel, lanes});
   }
 
-  const KeyRange range = keys(at, part, any_limit);
-  const std::int64_t head = problem.kv_head(at.set);
-  for (std::int64_t key = range.begin; key < range.end; key += kTileKeys) {
-    const int count = static_cast<int>(std::min<std::int64_t>(kTileKeys, range.end - key));
-    const auto rows = [&](const AttentionView<const T>& x, std::int64_t dim, Rows<C> copies, C* copy) {
-      if (!copied) return rows_as<C>(x.row(at.batch, head, key), x.row_stride, count, dim, copy);
-      const std::int64_t copied_head = at.batch * shape.kv_heads + head - first_head;
-      return Rows<const C>{copies.row(copied_head * shape.kv_len + key), copies.stride};
-    };
-    const auto k = rows(problem.k, shape.qk_dim, k_copies, k_of_tile);
-    const auto v = rows(problem.v, shape.v_dim, v_copies, v_of_tile);
+  // Takes in keys [key, key + count); k: from `before` keys earlier on.
+  const auto add = [&](std::int64_t key, int count, auto k, int before, std::ptrdiff_t ahead_k, auto v,
+                       std::ptrdiff_t ahead_v) {
     for (int b = 0; b < blocks; ++b) {
-      const Rows<const C> queries{memory.data() + b * panel, lanes};
-      if (!score_tile(problem, block[b], key, count, k, queries, Rows<C>{s, lanes}, extra)) continue;
-      state[b].add(s, count, problem.unit, v, shape.v_dim, copied || v_of_tile != nullptr ? 0 : kTileKeys * v.stride);
+      const Visible seen = visible(problem, block[b], key, count, extra);
+      if (!seen.any) continue;
+      const Rows<C> products{s, lanes}, of_keys{products.row(before), lanes};
+      tile_scores<C>(k, before + count, {memory.data() + b * panel, lanes}, block[b].vectors, shape.qk_dim,
+                     problem.factor, products, ahead_k);
+      mask_tile(problem, block[b], key, count, seen, of_keys, extra);
+      state[b].add(of_keys.data, count, problem.unit, v, shape.v_dim, ahead_v);
+    }
+  };
+  const KeyRange range = keys(at, part, any_limit);
+  const std::int64_t head = problem.kv_head(at.set), copied_head = at.batch * shape.kv_heads + head - first_head;
+  for (std::int64_t key = range.begin, next; key < range.end; key = next) {
+    next = std::min((key / kTileKeys + 1) * kTileKeys, range.end);
+    const int count = static_cast<int>(next - key);
+    if (copied) {
+      const int before = static_cast<int>(key % kBlockRows);
+      const Packs<const C> k = copies.k(copied_head, key - before), v = copies.v(copied_head, key);
+      add(key, count, k, before, 0, v, 0);
+    } else {
+      const auto rows = [&](const AttentionView<const T>& x, std::int64_t dim, C* copy) {
+        return rows_as<C>(x.row(at.batch, head, key), x.row_stride, count, dim, copy);
+      };
+      const auto k = rows(problem.k, shape.qk_dim, k_of_tile), v = rows(problem.v, shape.v_dim, v_of_tile);
+      add(key, count, k, 0, kScoresAhead * k.stride, v, v_of_tile != nullptr ? 0 : kTileKeys * v.stride);
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);
@@ -350,7 +359,7 @@ void attention_forward(const AttentionShape& shape, AttentionView<const T> q, At
   const Scratch<C> partial(chunks > 1 ? slots * (shape.v_dim + 1) : 0);
   forward.partial_y = partial.data();
   forward.partial_lse = partial.data() + slots * shape.v_dim;
-  const Scratch<C> copies(forward.copied ? forward.at_once * shape.kv_len * attention::row_size<C>(shape) : 0);
+  const Scratch<C> copies(forward.copied ? forward.at_once * attention::PackedHeads<C>::size(shape) : 0);
   forward.run_all(copies.data());
   if (chunks == 1) return;
   run_parallel(forward.tasks, 1, [&](std::int64_t begin, std::int64_t end) {

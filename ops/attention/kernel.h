@@ -7,9 +7,9 @@
 // Tiles of queries (forward: 96 to 384, larger where there are many; backward: 96) against tiles of 128 keys with
 // online softmax (Milakov & Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135; Dao 2023,
 // arXiv:2307.08691); nothing of size q_len x kv_len is allocated. Where K and V are widened, or in a build for 16
-// registers for several blocks of queries, they are copied: forward copies whole kv heads, some at a time, if several
-// tiles of queries read them, and tile by tile otherwise; backward tile by tile. Forward takes fewer than 16 queries of
-// a kv head one by one instead, see few_queries.h.
+// registers for several blocks of queries, they are copied: forward copies whole kv heads, some at a time, as packs
+// (packs.h), if several tiles of queries read them, and tile by tile otherwise; backward tile by tile. Forward takes
+// fewer than 16 queries of a kv head one by one instead, see few_queries.h.
 //
 // T is float, double, f16 or bf16; products and softmax are computed in Compute<T> (f32, and f64 for double), of
 // operands that are widened first. One exception: where the CPU multiplies bf16 (AVX-512 BF16), forward multiplies bf16
@@ -79,7 +79,7 @@ struct AttentionMask {
 //
 // Memory per thread: 4 * (384 * (qk_dim + v_dim) + 48 * 128) bytes (0.42 MB at dim 128), 4 * 48 * 128 more with bias or
 // keep, 4 * 128 * (qk_dim + v_dim) more where tiles are copied. Copies of whole heads, for the call: of as many kv
-// heads as fit into 64 MB, but at least one; a row takes 4 * dim bytes, rounded up to an odd number of cache lines.
+// heads as fit into 64 MB, but at least one; a row takes 4 * dim bytes, one of V rounded up to 4 or 8 elements.
 // When there are fewer than 32 tiles of queries (decoding), keys are split in chunks, merged by lse: at most 64 *
 // max(96, q_heads * q_len) * (v_dim + 1) values for the call. Where few queries are taken one by one, 4 * (qk_dim +
 // v_dim + 290) bytes for each of a kv head, or of all heads of a token where these lie side by side: then one thread

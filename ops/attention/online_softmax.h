@@ -23,9 +23,10 @@ struct OnlineSoftmax {
     std::fill_n(weight, lanes, C(0));
   }
 
-  // Takes in a tile: s [key_count][lanes] scores, turned into probabilities in place; v the rows of its keys,
-  // `ahead` as in tile_kernels.h.
-  void add(C* s, int key_count, C unit, Rows<const C> v, std::int64_t v_dim, std::ptrdiff_t ahead = 0) {
+  // Takes in a tile: s [key_count][lanes] scores, turned into probabilities in place; v the rows of its keys, or packs
+  // of their columns, `ahead` as in tile_kernels.h.
+  template <class Values>
+  void add(C* s, int key_count, C unit, Values v, std::int64_t v_dim, std::ptrdiff_t ahead = 0) {
     add_weights(s, key_count, unit);
     tile_accumulate<C>(v, key_count, v_dim, {s, lanes}, vectors, alpha, {acc, lanes}, ahead);
   }

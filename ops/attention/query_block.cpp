@@ -187,7 +187,16 @@ template QueryBlock<float> query_block(const Problem<float>&, std::int64_t, std:
 template QueryBlock<double> query_block(const Problem<double>&, std::int64_t, std::int64_t, std::int64_t, int);
 template QueryBlock<f16> query_block(const Problem<f16>&, std::int64_t, std::int64_t, std::int64_t, int);
 template QueryBlock<bf16> query_block(const Problem<bf16>&, std::int64_t, std::int64_t, std::int64_t, int);
+template Visible visible(const Problem<float>&, const QueryBlock<float>&, std::int64_t, int, float*);
+template Visible visible(const Problem<double>&, const QueryBlock<double>&, std::int64_t, int, double*);
+template Visible visible(const Problem<f16>&, const QueryBlock<f16>&, std::int64_t, int, float*);
 template Visible visible(const Problem<bf16>&, const QueryBlock<bf16>&, std::int64_t, int, float*);
+template void mask_tile(const Problem<float>&, const QueryBlock<float>&, std::int64_t, int, const Visible&, Rows<float>,
+                        float*, float*);
+template void mask_tile(const Problem<double>&, const QueryBlock<double>&, std::int64_t, int, const Visible&,
+                        Rows<double>, double*, double*);
+template void mask_tile(const Problem<f16>&, const QueryBlock<f16>&, std::int64_t, int, const Visible&, Rows<float>,
+                        float*, float*);
 template void mask_tile(const Problem<bf16>&, const QueryBlock<bf16>&, std::int64_t, int, const Visible&, Rows<float>,
                         float*, float*);
 template bool score_tile(const Problem<float>&, const QueryBlock<float>&, std::int64_t, int, Rows<const float>,

@@ -122,7 +122,7 @@ class QueryStates {
       const auto k = rows_as<C>(problem_.k.row(block.batch, problem_.kv_head(set), key), problem_.k.row_stride, keys,
                                 shape.qk_dim, k_copy);
       if (score_tile(problem_, block, key, keys, k, Rows<const C>{panel, lanes}, Rows<C>{s, lanes}, extra))
-        state.add(s, keys, problem_.unit, {nullptr, 0}, 0);
+        state.add_weights(s, keys, problem_.unit);
     }
     for (int i = 0; i < block.count; ++i) {
       if (state.weight[i] == C(0)) continue;

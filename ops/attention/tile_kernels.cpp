@@ -10,22 +10,27 @@ using simd::Vec;
 
 // How the scalar operand of a product walks through memory: x(r, step).
 enum class Walk {
-  along_row,   // x[r * stride + step]: a dot product of rows
-  across_rows  // x[step * stride + r]: a sum of outer products
+  along_row,    // x[r * stride + step]: a dot product of rows
+  across_rows,  // x[step * stride + r]: a sum of outer products
+  along_packs   // x[r / kBlockRows * stride + step * kBlockRows + r % kBlockRows]: either
 };
 
 // Rows of a register block that is V vectors wide: as many as registers have room for, and no more than 8, which keep
 // two multiply-add units of four cycles busy with one vector each.
 template <int V>
 constexpr int kRows = std::min(8, kBlockRows* kBlockVectors / V);
+template <int V>
+constexpr int kPackedRows = kRows<V> / kBlockRows* kBlockRows;  // whole packs
 
 // Steps from one prefetch to the next: then a block of kBlockRows rows of f32 asks for each of their cache lines.
 constexpr int kAsk = simd::kRegisters == 32 ? 1 : 4;
 
 // Steps that are written out. With 16 registers a whole block has but 12 multiply-adds a step to carry what a loop
 // adds: two threads on one core have half of its slots each, and then every other instruction delays them.
-template <int R, int V>
-constexpr int kSteps = simd::kRegisters == 16 && R == kRows<V> ? kAsk* kBlockRows : 1;
+template <Walk walk, int R, int V>
+constexpr int kSteps = simd::kRegisters == 16 && R == (walk == Walk::along_packs ? kPackedRows<V> : kRows<V>)
+                           ? kAsk* kBlockRows
+                           : 1;
 
 // What is wanted soon: element step * along + step / kAsk % kBlockRows * across, asked for every kAsk steps.
 template <class C>
@@ -60,12 +65,20 @@ template <class C, int R, int V, class F>
 template <Walk walk, class C, int R, int V>
 [[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
                                             Vec<C> (&acc)[R][V], Soon<C> soon) {
-  constexpr bool along = walk == Walk::along_row;
-  constexpr int n = kSteps<R, V>, pointers = along ? R : 1;
-  const C* a[pointers];  // what the next step takes: of every row, or of all
+  constexpr int n = kSteps<walk, R, V>;
+  // What the next step takes: of every row, of all, or of every pack.
+  constexpr int pointers = walk == Walk::along_row     ? R
+                           : walk == Walk::across_rows ? 1
+                                                       : (R + kBlockRows - 1) / kBlockRows;
+  const auto at = [](const C* const* a, int r, std::int64_t step) {
+    if constexpr (walk == Walk::along_row) return a[r][step];
+    if constexpr (walk == Walk::across_rows) return a[0][r];
+    if constexpr (walk == Walk::along_packs) return a[r / kBlockRows][step * kBlockRows + r % kBlockRows];
+  };
+  const C* a[pointers];
   const C* b = panel.data;
 #pragma GCC unroll 8
-  for (int r = 0; r < pointers; ++r) a[r] = x.row(r);
+  for (int i = 0; i < pointers; ++i) a[i] = x.row(i);
   std::int64_t step = 0;
   for (; step + n <= steps; step += n) {
     const std::int64_t row = n == 1 ? step / kAsk % kBlockRows : 0;
@@ -73,22 +86,25 @@ template <Walk walk, class C, int R, int V>
 #pragma GCC unroll 16
     for (int u = 0; u < n; ++u) {
       if ((n == 1 ? step : u) % kAsk == 0) __builtin_prefetch(wanted + u * soon.along + u / kAsk * soon.across, 0, 2);
-      multiply_step([&](int r) { return along ? a[r][u] : a[0][r]; }, b, acc);
+      multiply_step([&](int r) { return at(a, r, u); }, b, acc);
       b = in_register(b + panel.stride);
-      if (!along) a[0] = in_register(a[0] + x.stride);
+      if (walk == Walk::across_rows) a[0] = in_register(a[0] + x.stride);
     }
 #pragma GCC unroll 8
-    for (int r = 0; along && r < R; ++r) a[r] = in_register(a[r] + n);
+    for (int i = 0; walk != Walk::across_rows && i < pointers; ++i)
+      a[i] = in_register(a[i] + (walk == Walk::along_row ? n : n * kBlockRows));
   }
-  for (; step < steps; ++step, b += panel.stride)
-    multiply_step([&](int r) { return x.data[along ? r * x.stride + step : step * x.stride + r]; }, b, acc);
+  for (; step < steps; ++step, b += panel.stride) {
+    multiply_step([&](int r) { return at(a, r, 0); }, b, acc);
+    for (int i = 0; i < pointers; ++i)
+      a[i] += walk == Walk::along_row ? 1 : walk == Walk::across_rows ? x.stride : kBlockRows;
+  }
 }
 
-template <class C, int R, int V>
-void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C factor, Rows<C> s,
-                  std::ptrdiff_t ahead) {
+template <Walk walk, class C, int R, int V>
+void scores_block(Rows<const C> keys, Rows<const C> queries, std::int64_t dim, C factor, Rows<C> s, Soon<C> soon) {
   Vec<C> acc[R][V] = {};
-  multiply<Walk::along_row>(keys, queries, dim, acc, {keys.data + ahead, 1, keys.stride});
+  multiply<walk>(keys, queries, dim, acc, soon);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -103,9 +119,8 @@ template <class C, int R, int V>
   }
 }
 
-template <class C, int R, int V>
-void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out,
-                      const C* soon) {
+template <Walk walk, class C, int R, int V>
+void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, const C* alpha, Rows<C> out, Soon<C> soon) {
   Vec<C> acc[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -115,7 +130,7 @@ void accumulate_block(Rows<const C> values, int key_count, Rows<const C> p, cons
     }
   }
   prefetch_block<C, R, V>({out.row(R), out.stride});  // the next block's, which cannot start without
-  multiply<Walk::across_rows>(values, p, key_count, acc, {soon, values.stride, 0});
+  multiply<walk>(values, p, key_count, acc, soon);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -151,7 +166,21 @@ void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int v
                  Rows<C> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for_blocks<kRows<v()>>(key_count, [&](std::int64_t j, auto r) {
-      scores_block<C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride}, ahead);
+      const Soon<C> soon{keys.row(j) + ahead, 1, keys.stride};
+      scores_block<Walk::along_row, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride},
+                                                 soon);
+    });
+  });
+}
+
+template <class C>
+void tile_scores(Packs<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
+                 Rows<C> s, std::ptrdiff_t ahead) {
+  with_constant<kBlockVectors>(vectors, [&](auto v) {
+    for_blocks<kPackedRows<v()>>(key_count, [&](std::int64_t j, auto r) {
+      const Soon<C> soon{keys.row(j) + ahead, kBlockRows, 0};
+      scores_block<Walk::along_packs, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor,
+                                                   {s.row(j), s.stride}, soon);
     });
   });
 }
@@ -161,9 +190,21 @@ void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for_blocks<kRows<v()>>(dim, [&](std::int64_t c, auto r) {
-      const C* const soon = values.row(c / kRows<v()> % kAsk) + c + ahead;
-      accumulate_block<C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride},
-                                    soon);
+      const Soon<C> soon{values.row(c / kRows<v()> % kAsk) + c + ahead, values.stride, 0};
+      accumulate_block<Walk::across_rows, C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha,
+                                                       {acc.row(c), acc.stride}, soon);
+    });
+  });
+}
+
+template <class C>
+void tile_accumulate(Packs<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
+                     const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
+  with_constant<kBlockVectors>(vectors, [&](auto v) {
+    for_blocks<kPackedRows<v()>>(dim, [&](std::int64_t c, auto r) {
+      const Soon<C> soon{values.row(c) + ahead, kBlockRows, 0};
+      accumulate_block<Walk::along_packs, C, r(), v()>({values.row(c), values.stride}, key_count, p, alpha,
+                                                       {acc.row(c), acc.stride}, soon);
     });
   });
 }
@@ -192,8 +233,16 @@ template void tile_scores(Rows<const float>, int, Rows<const float>, int, std::i
                           std::ptrdiff_t);
 template void tile_scores(Rows<const double>, int, Rows<const double>, int, std::int64_t, double, Rows<double>,
                           std::ptrdiff_t);
+template void tile_scores(Packs<const float>, int, Rows<const float>, int, std::int64_t, float, Rows<float>,
+                          std::ptrdiff_t);
+template void tile_accumulate(Packs<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
+                              std::ptrdiff_t);
 template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
                               std::ptrdiff_t);
+template void tile_scores(Packs<const double>, int, Rows<const double>, int, std::int64_t, double, Rows<double>,
+                          std::ptrdiff_t);
+template void tile_accumulate(Packs<const double>, int, std::int64_t, Rows<const double>, int, const double*,
+                              Rows<double>, std::ptrdiff_t);
 template void tile_accumulate(Rows<const double>, int, std::int64_t, Rows<const double>, int, const double*,
                               Rows<double>, std::ptrdiff_t);
 template void tile_outer(Rows<const float>, int, int, Rows<const float>, std::int64_t, Rows<float>, std::ptrdiff_t,

@@ -7,7 +7,8 @@
 // elements of C; a row stride may be anything. Nothing is allocated; results depend on the arguments only.
 //
 // Keys come from far away, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: `ahead` elements
-// after each of their rows lies a row that is wanted soon, asked for meanwhile; only a hint.
+// after each of their rows lies a row that is wanted soon, asked for meanwhile; only a hint. Keys that are copied
+// anyway are better read as packs (packs.h): end to end, which is how the hardware runs ahead by itself.
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,17 @@ template <class C>
 inline constexpr int kBlockLanes = kBlockVectors* simd::kLanes<C>;
 // Rows of a register block: with kBlockVectors vectors each, 24 accumulators of 32 registers, or 12 of 16.
 inline constexpr int kBlockRows = simd::kRegisters == 32 ? 8 : 4;
+
+// A matrix with its rows in packs of kBlockRows, which register blocks take side by side: element (row, column) is
+// data[row / kBlockRows * stride + column * kBlockRows + row % kBlockRows].
+template <class C>
+struct Packs {
+  C* data;
+  std::ptrdiff_t stride;
+  C* row(std::int64_t i) const { return data + i / kBlockRows * stride + i % kBlockRows; }
+  Packs from_column(std::int64_t i) const { return {data + i * kBlockRows, stride}; }
+  operator Packs<const C>() const { return {data, stride}; }
+};
 
 // Elements of a cache line.
 template <class C>
@@ -61,10 +73,17 @@ template <int most, class F>
 template <class C>
 void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead = 0);
+template <class C>
+void tile_scores(Packs<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
+                 Rows<C> s, std::ptrdiff_t ahead = 0);
 
-// acc[c][i] = acc[c][i] * alpha[i] + sum_j values[j][c] * p[j][i], for c < dim; alpha has vectors * lanes elements.
+// acc[c][i] = acc[c][i] * alpha[i] + sum_j values[j][c] * p[j][i], for c < dim; alpha has vectors * lanes elements. As
+// packs, values are transposed: a row is a coordinate, a column a key.
 template <class C>
 void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
+                     const C* alpha, Rows<C> acc, std::ptrdiff_t ahead = 0);
+template <class C>
+void tile_accumulate(Packs<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead = 0);
 
 // out[j][c] += sum_i p[j][i] * right[i][c], for j < key_count, i < query_count, c < dim. Rows of `right` are read up to

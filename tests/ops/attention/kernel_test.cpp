@@ -201,11 +201,11 @@ void expect_keys_to_be_found(const AttentionShape& s) {
     EXPECT_EQ(static_cast<float>(y[i]), 1 + i / s.q_len / s.group() * dim + i % s.q_len % dim) << i;
 }
 
-// Where K and V are copied, 64 MB hold four of these kv heads, a cache line for a row of each: the six are copied three
-// by three, which are not those of a batch entry.
+// Where K and V are copied, 64 MB hold four of these kv heads, of 80 bytes a key: the six are copied three by three,
+// which are not those of a batch entry.
 TEST(AttentionKernel, more_keys_than_are_copied_at_once) {
-  expect_keys_to_be_found<float>({3, 4, 2, 49, 130000, 16, 1});
-  expect_keys_to_be_found<f16>({3, 4, 2, 49, 130000, 16, 1});
+  expect_keys_to_be_found<float>({3, 4, 2, 49, 200000, 16, 1});
+  expect_keys_to_be_found<f16>({3, 4, 2, 49, 200000, 16, 1});
 }
 
 TEST(AttentionKernel, empty_sizes) {
@@ -250,16 +250,22 @@ TEST(AttentionKernel, nan_stays_in_the_rows_and_columns_it_reaches) {
 
 // What stands in padding does not matter, where the mask says that no query needs it.
 TEST(AttentionKernel, padding_of_a_key_mask_is_not_read) {
-  AttentionData data({.shape = {1, 2, 2, 60, 200, 16, 16}, .keep = Over::batch_keys});
-  for (std::size_t j = 0; j < data.keep.size(); ++j) data.keep[j] = j >= 20 && j < 77;
-  AttentionOperands<float> clean(data), poisoned(data);
-  clean.forward();
-  for (std::size_t h = 0; h < 2; ++h)
-    for (std::size_t j = 0; j < 200; ++j)
-      if (j < 20 || j >= 77) poisoned.k[(h * 200 + j) * 16] = poisoned.v[(h * 200 + j) * 16] = static_cast<float>(nan);
-  poisoned.forward();
-  EXPECT_EQ(clean.y, poisoned.y);
-  EXPECT_EQ(clean.lse, poisoned.lse);
+  for (const std::int64_t queries : {60, 110}) {  // in one task and in two
+    for (const std::size_t first : {20, 23, 130}) {
+      const std::size_t end = first + 57;
+      AttentionData data({.shape = {1, 2, 2, queries, 200, 16, 16}, .keep = Over::batch_keys});
+      for (std::size_t j = 0; j < data.keep.size(); ++j) data.keep[j] = j >= first && j < end;
+      AttentionOperands<float> clean(data), poisoned(data);
+      clean.forward();
+      for (std::size_t h = 0; h < 2; ++h)
+        for (std::size_t j = 0; j < 200; ++j)
+          if (j < first || j >= end)
+            poisoned.k[(h * 200 + j) * 16] = poisoned.v[(h * 200 + j) * 16] = static_cast<float>(nan);
+      poisoned.forward();
+      EXPECT_EQ(clean.y, poisoned.y);
+      EXPECT_EQ(clean.lse, poisoned.lse);
+    }
+  }
 }
 
 template <class T>
