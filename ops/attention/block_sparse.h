@@ -10,11 +10,11 @@
 // model. Nothing of size q_len x kv_len is allocated, and the work is proportional to the pairs in the lists.
 //
 // Tiles of consecutive tokens are read where they lie. Other K and V that lists name twice or more are brought into
-// tiled order, some heads at a time: 16 MB in forward, or one head's. Backward keeps q, dy and the gradients of scores
-// for some queries, and K: 48 MB of them (as much again for every 8 threads that there are besides the first 8), or K
-// of one head and one tile of queries; where that holds but a part of a head, dk and dv as well. Thread rule and
-// determinism as in kernel.h: same bits for any number of threads. Source: Zhang et al. 2025, arXiv:2505.13389, section
-// 3; Dao 2023, arXiv:2307.08691.
+// tiled order (or packs, packs.h), some heads at a time: 16 MB in forward, or one head's. Backward keeps q, dy and the
+// gradients of scores for some queries, and K: 48 MB of them (as much again for every 8 threads that there are besides
+// the first 8), or K of one head and one tile of queries; where that holds but a part of a head, dk and dv as well.
+// Thread rule and determinism as in kernel.h: same bits for any number of threads. Source: Zhang et al. 2025,
+// arXiv:2505.13389, section 3; Dao 2023, arXiv:2307.08691.
 #include <vector>
 
 #include "ops/attention/kernel.h"

@@ -132,7 +132,7 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
   const auto& shape = problem.shape;
   const Forward<T, S> task{problem, y, lse, gated};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = shape.group();
-  const std::int64_t copy = copied_rows<T, S>(problem) * row_size<S>(shape);
+  const std::int64_t copy = copied_size<T, S>(problem);
   const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
   const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));
   const Scratch<S> memory(std::min(pairs, together) * copy);

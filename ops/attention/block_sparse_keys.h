@@ -1,16 +1,16 @@
 #pragma once
 // The keys of lists of tiles, as panels of rows of K and V: rows of C, which is Compute<T>, or T itself where the
 // products take operands as they are (bf16_kernels.h). Tiles of consecutive tokens are read where they lie. Other K and
-// V are first brought into tiled order if lists name every key more than once, as packs where these pay.
+// V are first brought into tiled order if lists name every key more than once, as packs where these pay: but for small
+// tiles, which are then gathered from where they lie.
 #include "ops/attention/block_sparse_panels.h"
 #include "runtime/op/parallel.h"
 
 namespace tessera::attention {
 
-// With 16 registers a block of a product takes a quarter of a line of every row of V at a time, and has few slots to
-// spare for what waits. With 32 packs have not been found to pay, and bf16 as it is has panels of its own.
+// In larger blocks packs have not been found to pay; bf16 as it is has panels of its own.
 template <class C>
-inline constexpr bool kHasPacks = (kBlockRows < 8) && (sizeof(C) > 2);
+inline constexpr bool kHasPacks = kSmallBlocks && sizeof(C) != 2;
 
 template <class T, class C>
 bool in_packs(const BlockSparse<T>& problem) {
@@ -23,8 +23,9 @@ struct KeySource {
   const TokenTiles* tiles;
   AttentionView<const T> k, v;
   std::int64_t batch, head;
-  TiledRows<C> rows;    // K and V in tiled order, or null
-  TiledPacks<C> packs;  // the same
+  TiledRows<C> rows;               // K and V in tiled order, or null
+  TiledPacks<C> packs;             // the same as packs, or null; never both
+  Rows<C> k_copies{}, v_copies{};  // what `rows` are, where they are copies
 
   KeySource(const BlockSparse<T>& problem, std::int64_t pair)
       : tiles(problem.key_tiles),
@@ -35,8 +36,20 @@ struct KeySource {
         rows{tiles->first.data(), problem.shape.qk_dim, problem.shape.v_dim},
         packs{tiles->first.data(), problem.shape.qk_dim, problem.shape.v_dim} {}
 
-  // Brings the keys of a tile into packs, if there are, or into tiled copies.
-  void copy_tile(std::int64_t tile, Rows<C> to_k, Rows<C> to_v) const {
+  // Keeps copies in `memory` of copied_size elements, for copy_tile to fill.
+  void copy_to(C* memory, bool as_packs) {
+    const std::int64_t keys = tiles->first.back();
+    if (as_packs) {
+      packs.qk = memory;
+      packs.v = memory + packs.with_room(keys, tiles->tiles()) * packs.qk_dim;
+    } else {
+      rows.qk = k_copies = {memory, copy_pitch<C>(rows.qk_dim)};
+      rows.v = v_copies = {k_copies.row(keys), copy_pitch<C>(rows.v_dim)};
+    }
+  }
+
+  // Brings the keys of a tile into the copies.
+  void copy_tile(std::int64_t tile) const {
     if constexpr (kHasPacks<C>)
       if (packs.in_place()) return pack_tile(tile);
     const std::int64_t end = tiles->first[tile + 1];
@@ -44,7 +57,7 @@ struct KeySource {
       const std::int64_t soon = tiles->order[std::min(place + kRowsAhead, end - 1)];
       prefetch_row(k.row(batch, head, soon), rows.qk_dim);
       prefetch_row(v.row(batch, head, soon), rows.v_dim);
-      copy_key(place, to_k.row(place), to_v.row(place));
+      copy_key(place, k_copies.row(place), v_copies.row(place));
     }
   }
 
@@ -86,30 +99,24 @@ bool lie_tiled(const BlockSparse<T>& problem) {
   return std::is_same_v<T, C> && problem.key_tiles->in_order();
 }
 
-// Rows that copies of one (batch, kv head) have room for.
+// Elements of the copies of one (batch, kv head).
 template <class T, class C>
-std::int64_t copied_rows(const BlockSparse<T>& problem) {
+std::int64_t copied_size(const BlockSparse<T>& problem) {
+  const auto& shape = problem.shape;
   if (lie_tiled<T, C>(problem)) return 0;
-  const std::int64_t keys = problem.shape.kv_len;
-  return in_packs<T, C>(problem) ? TiledPacks<C>::rows(keys, problem.key_tiles->tiles()) : keys;
+  if (!in_packs<T, C>(problem)) return shape.kv_len * row_size<C>(shape);
+  return TiledPacks<C>::with_room(shape.kv_len, problem.key_tiles->tiles()) * (shape.qk_dim + packed(shape.v_dim));
 }
 
 // The sources of (batch, kv head) pairs [begin, end), pair = batch * kv_heads + kv head, with the copies that pay.
-// `memory` has room for all of them, copied_rows * row_size elements each.
+// `memory` has room for all of them.
 template <class T, class C = Compute<T>>
 class KeySources {
  public:
   KeySources(const BlockSparse<T>& problem, std::int64_t begin, std::int64_t end, C* memory) : first_(begin) {
-    const auto& shape = problem.shape;
-    const std::int64_t k_pitch = copy_pitch<C>(shape.qk_dim), v_pitch = copy_pitch<C>(shape.v_dim);
-    const std::int64_t tiles = problem.key_tiles->tiles();
-    const bool tiled = lie_tiled<T, C>(problem), packs = in_packs<T, C>(problem);
-    const std::int64_t room = copied_rows<T, C>(problem);
-    struct Copy {
-      const KeySource<T, C>* of;
-      Rows<C> k, v;
-    };
-    std::vector<Copy> copies;
+    const std::int64_t tiles = problem.key_tiles->tiles(), size = copied_size<T, C>(problem);
+    const bool tiled = lie_tiled<T, C>(problem);
+    std::vector<const KeySource<T, C>*> copied;
     sources_.reserve(static_cast<std::size_t>(end - begin));
     for (std::int64_t pair = begin; pair < end; ++pair) {
       sources_.emplace_back(problem, pair);
@@ -120,19 +127,12 @@ class KeySources {
           source.rows.v = {source.v.row(source.batch, source.head, 0), source.v.row_stride};
         }
       }
-      if (tiled || listed_keys(problem, pair) < 2 * shape.kv_len) continue;
-      const Rows<C> k{std::exchange(memory, memory + room * k_pitch), k_pitch};
-      const Rows<C> v{std::exchange(memory, memory + room * v_pitch), v_pitch};
-      if (packs) {
-        source.packs.qk = k.data, source.packs.v = v.data;
-      } else {
-        source.rows.qk = k, source.rows.v = v;
-      }
-      copies.push_back({&source, k, v});
+      if (tiled || listed_keys(problem, pair) < 2 * problem.shape.kv_len) continue;
+      source.copy_to(std::exchange(memory, memory + size), in_packs<T, C>(problem));
+      copied.push_back(&source);
     }
-    run_parallel(std::ssize(copies) * tiles, 8, [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t i = from; i < to; ++i)
-        copies[i / tiles].of->copy_tile(i % tiles, copies[i / tiles].k, copies[i / tiles].v);
+    run_parallel(std::ssize(copied) * tiles, 8, [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t i = from; i < to; ++i) copied[i / tiles]->copy_tile(i % tiles);
     });
   }
   const KeySource<T, C>& of(std::int64_t pair) const { return sources_[pair - first_]; }

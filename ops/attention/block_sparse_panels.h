@@ -4,7 +4,7 @@
 //
 // Runs of consecutive tiles are panels where they lie, in tiled order. Short runs, and all runs where nothing lies in
 // tiled order, are gathered into a panel row by row: tiles of a few tokens, even of one, fill panels like large
-// ones. Tiles that are kept as packs are panels of their own.
+// ones. Tiles that are kept as packs are panels of their own, or several.
 #include <optional>
 #include <utility>
 
@@ -48,7 +48,7 @@ struct TiledRows {
   }
 };
 
-// The same as packs: each panel of a tile has its own, and every tile room for rows up to the next whole pack.
+// The same as packs: each panel of a tile has its own packs, and every tile room for rows up to the next whole one.
 template <class C>
 struct TiledPacks {
   using Panel = PackPanel<C>;
@@ -57,13 +57,14 @@ struct TiledPacks {
   std::int64_t qk_dim, v_dim;
   C *qk = nullptr, *v = nullptr;
 
-  static std::int64_t rows(std::int64_t count, std::int64_t tiles) { return count + tiles * (kBlockRows - 1); }
+  // Where row `place` of tile `tile` lies; with the number of both, how many rows there is room for.
+  static std::int64_t with_room(std::int64_t place, std::int64_t tile) { return place + tile * (kBlockRows - 1); }
   bool in_place() const { return qk != nullptr; }
   Packs<C> rows_at(std::int64_t tile, std::int64_t begin) const {
-    return {qk + rows(begin, tile) * qk_dim, kBlockRows * qk_dim};
+    return {qk + with_room(begin, tile) * qk_dim, kBlockRows * qk_dim};
   }
   Packs<C> columns_at(std::int64_t tile, std::int64_t begin, std::int64_t count) const {
-    return {v + rows(begin, tile) * packed(v_dim), kBlockRows * count};
+    return {v + with_room(begin, tile) * packed(v_dim), kBlockRows * count};
   }
   PackPanel<C> panel(std::int64_t tile, std::int64_t begin, std::int64_t count) const {
     return {static_cast<int>(count), rows_at(tile, begin), columns_at(tile, begin, count)};
@@ -85,7 +86,8 @@ RowPanel<C> gather(const Tiled& tiled, const std::int32_t* places, int count, C*
   return {count, {qk.data, qk.stride}, {v.data, v.stride}, 0, places};
 }
 
-// Calls f(panel) until all rows of the list, ascending tiles, have had their turn; copy and memory as for gather.
+// Calls f(panel), a Tiled::Panel or one that is gathered, until all rows of the list, ascending tiles, have had their
+// turn; copy and memory as for gather.
 // `then` is the list that comes next, if one does.
 template <class Tiled, class C, class Copy, class F>
 void for_each_panel(const Tiled& tiled, std::span<const std::int32_t> list, std::span<const std::int32_t> then,

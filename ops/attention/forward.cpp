@@ -22,6 +22,14 @@ constexpr std::int64_t kManyTasks = 256;
 // Bytes of K and V that are copied for the queries that come next; those of one kv head where these are more.
 constexpr std::int64_t kMostCopied = 64 << 20;
 
+// K and V of a tile of keys, Rows or Packs; K from `before` keys earlier on. `ahead` as in tile_kernels.h.
+template <class Operand>
+struct KeyTile {
+  Operand k, v;
+  int before;
+  std::ptrdiff_t ahead_k, ahead_v;
+};
+
 template <class T>
 struct Forward {
   using C = Compute<T>;
@@ -103,7 +111,7 @@ struct Forward {
 // `memory`: for the copies of at_once heads, or none.
 template <class T>
 void Forward<T>::run_all(C* memory) {
-  const PackedHeads<C> copies(problem.shape, at_once, memory);
+  const PackedHeads<C> copies(problem.shape, copied ? at_once : 0, memory);
   const std::int64_t runs_of_head = problem.sets_of_head() * tiles * chunks;
   for (; first_head < heads; first_head += at_once) {
     const std::int64_t count = std::min(at_once, heads - first_head), first = first_head * runs_of_head / together;
@@ -188,34 +196,34 @@ void Forward<T>::run(const PackedHeads<C>& copies, std::int64_t task, std::int64
     pack_panel<C>(rows, 1, shape.qk_dim, block[b].vectors, Rows<C>{memory.data() + b * panel, lanes});
   }
 
-  // Takes in keys [key, key + count); k: from `before` keys earlier on.
-  const auto add = [&](std::int64_t key, int count, auto k, int before, std::ptrdiff_t ahead_k, auto v,
-                       std::ptrdiff_t ahead_v) {
+  // Takes in keys [key, key + count).
+  const auto add = [&](std::int64_t key, int count, const auto& of) {
     for (int b = 0; b < blocks; ++b) {
       const Visible seen = visible(problem, block[b], key, count, extra);
       if (!seen.any) continue;
-      const Rows<C> products{s, lanes}, of_keys{products.row(before), lanes};
-      tile_scores<C>(k, before + count, {memory.data() + b * panel, lanes}, block[b].vectors, shape.qk_dim,
-                     problem.factor, products, ahead_k);
+      const Rows<C> products{s, lanes}, of_keys{products.row(of.before), lanes};
+      tile_scores<C>(of.k, of.before + count, {memory.data() + b * panel, lanes}, block[b].vectors, shape.qk_dim,
+                     problem.factor, products, of.ahead_k);
       mask_tile(problem, block[b], key, count, seen, of_keys, extra);
-      state[b].add(of_keys.data, count, problem.unit, v, shape.v_dim, ahead_v);
+      state[b].add(of_keys.data, count, problem.unit, of.v, shape.v_dim, of.ahead_v);
     }
   };
   const KeyRange range = keys(at, part, any_limit);
   const std::int64_t head = problem.kv_head(at.set), copied_head = at.batch * shape.kv_heads + head - first_head;
   for (std::int64_t key = range.begin, next; key < range.end; key = next) {
     next = std::min((key / kTileKeys + 1) * kTileKeys, range.end);
-    const int count = static_cast<int>(next - key);
+    const int count = static_cast<int>(next - key), before = static_cast<int>(key % kBlockRows);
     if (copied) {
-      const int before = static_cast<int>(key % kBlockRows);
-      const Packs<const C> k = copies.k(copied_head, key - before), v = copies.v(copied_head, key);
-      add(key, count, k, before, 0, v, 0);
+      add(key, count,
+          KeyTile<Packs<const C>>{copies.k(copied_head, key - before), copies.v(copied_head, key), before,
+                                  kTileKeys * shape.qk_dim, kTileKeys * packed(shape.v_dim)});
     } else {
       const auto rows = [&](const AttentionView<const T>& x, std::int64_t dim, C* copy) {
         return rows_as<C>(x.row(at.batch, head, key), x.row_stride, count, dim, copy);
       };
       const auto k = rows(problem.k, shape.qk_dim, k_of_tile), v = rows(problem.v, shape.v_dim, v_of_tile);
-      add(key, count, k, 0, kScoresAhead * k.stride, v, v_of_tile != nullptr ? 0 : kTileKeys * v.stride);
+      add(key, count,
+          KeyTile<Rows<const C>>{k, v, 0, kScoresAhead * k.stride, v_of_tile != nullptr ? 0 : kTileKeys * v.stride});
     }
   }
   for (int b = 0; b < blocks; ++b) finish(block[b], state[b], task * chunks + part, b * lanes);

@@ -8,7 +8,7 @@ namespace tessera::attention {
 // Elements that a column of dim elements takes in packs.
 constexpr std::int64_t packed(std::int64_t dim) { return divide_up(dim, kBlockRows) * kBlockRows; }
 
-// Packs `count` rows of S: the rows of a matrix of `dim` columns.
+// Packs `count` rows of S: the rows of a matrix of `dim` columns; the last one again up to the end of its pack.
 template <class C, class F>
 void pack_rows(F&& row, int count, std::int64_t dim, Packs<C> to) {
   constexpr int lanes = simd::kLanes<C>;
@@ -35,7 +35,7 @@ void pack_rows(F&& row, int count, std::int64_t dim, Packs<C> to) {
   }
 }
 
-// The same as columns of a matrix of `dim` rows.
+// The same as columns of a matrix of `dim` rows; what follows these in their pack is not written.
 template <class C, class F>
 void pack_columns(F&& row, int count, std::int64_t dim, Packs<C> to) {
   constexpr int lanes = simd::kLanes<C>, piece = std::min(lanes, kBlockRows);

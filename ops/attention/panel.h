@@ -98,10 +98,13 @@ void prefetch_row_to_write(S* row, std::int64_t dim) {
   for (std::int64_t c = 0; c < dim; c += kLine<S>) __builtin_prefetch(row + c, 1);
 }
 
-// Whether rows that tile_accumulate reads are worth a copy for `blocks` blocks of queries, even where they are C. It
-// takes kBlockRows elements of every row at a time: with 16 registers a quarter of a cache line, and rows that lie a
-// power of two apart have few sets of L1 to share, so that each line comes from L2 four times.
-constexpr bool copy_pays(std::int64_t blocks) { return kBlockRows < 8 && blocks > 2; }
+// Blocks of products are small: with 16 registers tile_accumulate takes but a quarter of a cache line of every row at a
+// time, and has few slots to spare for what waits.
+inline constexpr bool kSmallBlocks = kBlockRows < 8;
+
+// Whether rows that tile_accumulate reads are worth a copy for `blocks` blocks of queries, even where they are C: rows
+// that lie a power of two apart have few sets of L1 to share, so that each line comes from L2 four times.
+constexpr bool copy_pays(std::int64_t blocks) { return kSmallBlocks && blocks > 2; }
 
 // The rows of a tile as C: in place, or converted into `copy`, of pitch copy_pitch, which may be null if the storage
 // type is C.

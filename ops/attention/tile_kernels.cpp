@@ -19,8 +19,9 @@ enum class Walk {
 // two multiply-add units of four cycles busy with one vector each.
 template <int V>
 constexpr int kRows = std::min(8, kBlockRows* kBlockVectors / V);
+// The same of packs, which are taken whole.
 template <int V>
-constexpr int kPackedRows = kRows<V> / kBlockRows* kBlockRows;  // whole packs
+constexpr int kPackedRows = kRows<V> / kBlockRows* kBlockRows;
 
 // Steps from one prefetch to the next: then a block of kBlockRows rows of f32 asks for each of their cache lines.
 constexpr int kAsk = simd::kRegisters == 32 ? 1 : 4;
@@ -61,7 +62,7 @@ template <class C, int R, int V, class F>
   }
 }
 
-// acc[r][v] += sum over steps of x(r, step) * panel[step][v].
+// acc[r][v] += sum over steps of x(r, step) * panel[step][v]. A row of x is a whole pack where it walks along packs.
 template <Walk walk, class C, int R, int V>
 [[gnu::always_inline]] inline void multiply(Rows<const C> x, Rows<const C> panel, std::int64_t steps,
                                             Vec<C> (&acc)[R][V], Soon<C> soon) {
@@ -96,6 +97,7 @@ template <Walk walk, class C, int R, int V>
   }
   for (; step < steps; ++step, b += panel.stride) {
     multiply_step([&](int r) { return at(a, r, 0); }, b, acc);
+#pragma GCC unroll 8
     for (int i = 0; i < pointers; ++i)
       a[i] += walk == Walk::along_row ? 1 : walk == Walk::across_rows ? x.stride : kBlockRows;
   }
@@ -235,15 +237,15 @@ template void tile_scores(Rows<const double>, int, Rows<const double>, int, std:
                           std::ptrdiff_t);
 template void tile_scores(Packs<const float>, int, Rows<const float>, int, std::int64_t, float, Rows<float>,
                           std::ptrdiff_t);
-template void tile_accumulate(Packs<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
-                              std::ptrdiff_t);
-template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
-                              std::ptrdiff_t);
 template void tile_scores(Packs<const double>, int, Rows<const double>, int, std::int64_t, double, Rows<double>,
                           std::ptrdiff_t);
-template void tile_accumulate(Packs<const double>, int, std::int64_t, Rows<const double>, int, const double*,
-                              Rows<double>, std::ptrdiff_t);
+template void tile_accumulate(Rows<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
+                              std::ptrdiff_t);
 template void tile_accumulate(Rows<const double>, int, std::int64_t, Rows<const double>, int, const double*,
+                              Rows<double>, std::ptrdiff_t);
+template void tile_accumulate(Packs<const float>, int, std::int64_t, Rows<const float>, int, const float*, Rows<float>,
+                              std::ptrdiff_t);
+template void tile_accumulate(Packs<const double>, int, std::int64_t, Rows<const double>, int, const double*,
                               Rows<double>, std::ptrdiff_t);
 template void tile_outer(Rows<const float>, int, int, Rows<const float>, std::int64_t, Rows<float>, std::ptrdiff_t,
                          std::ptrdiff_t);

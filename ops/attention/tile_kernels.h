@@ -2,13 +2,13 @@
 // The three matrix products of attention on one tile of keys and one block of queries, in f32 or f64.
 //
 // Queries lie in the lanes of vectors ("panel" layout: row = a coordinate, column = a query), so K and V are read row
-// by row as they are given, one scalar broadcast per multiply-add group, no key is ever packed, and the statistics of
-// softmax are plain lane-wise vectors. Forward uses scores and accumulate; backward all three. All operands are in
-// elements of C; a row stride may be anything. Nothing is allocated; results depend on the arguments only.
+// by row as they are given, or as packs where they are copied anyway (packs.h), one scalar broadcast per multiply-add
+// group, and the statistics of softmax are plain lane-wise vectors. Forward uses scores and accumulate; backward all
+// three. All operands are in elements of C; a row stride may be anything. Nothing is allocated; results depend on the
+// arguments only.
 //
 // Keys come from far away, a page apart in [B,L,H,D] layouts, where the hardware does not run ahead: `ahead` elements
-// after each of their rows lies a row that is wanted soon, asked for meanwhile; only a hint. Keys that are copied
-// anyway are better read as packs (packs.h): end to end, which is how the hardware runs ahead by itself.
+// after each of their rows or packs lies one that is wanted soon, asked for meanwhile; only a hint.
 #include <bit>
 #include <cstddef>
 #include <cstdint>

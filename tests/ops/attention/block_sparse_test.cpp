@@ -80,6 +80,24 @@ TEST(BlockSparse, cubes_of_a_ragged_grid) {
   }
 }
 
+// Tiles of 64 keys and their clipped neighbours, of 48, 36 and down to 18, out of the order of tokens.
+TEST(BlockSparse, large_tiles_of_a_ragged_grid) {
+  for (const std::int64_t qk_dim : {24, 19}) {
+    for (const std::int64_t v_dim : {16, 5, 22}) {
+      expect_reference({.q_heads = 4,
+                        .kv_heads = 2,
+                        .qk_dim = qk_dim,
+                        .v_dim = v_dim,
+                        .q_grid = {3, 5, 6},
+                        .q_cube = {2, 4, 4},
+                        .k_grid = {7, 10, 11},
+                        .k_cube = {4, 4, 4},
+                        .density = 0.7});
+    }
+  }
+  expect_reference({.q_grid = {60}, .q_cube = {24}, .k_grid = {13, 41}, .k_cube = {13, 11}, .density = 1});  // 143 keys
+}
+
 TEST(BlockSparse, bf16_of_large_scores) {
   for (const double amplitude : {1.0, 4.0, 16.0}) {
     const BlockSparseData data({.q_heads = 2,
@@ -260,18 +278,21 @@ TEST(BlockSparse, agrees_with_differences_of_forward) {
 }
 
 TEST(BlockSparse, threads_change_no_bit) {
-  const BlockSparseData data({.batch = 2,
-                              .q_heads = 4,
-                              .kv_heads = 2,
-                              .q_grid = {5, 6, 7},
-                              .q_cube = {4, 4, 4},
-                              .k_grid = {4200},
-                              .k_cube = {20},
-                              .sources = true});
-  expect_same_bits<float>(data);
-  expect_same_bits<double>(data);
-  expect_same_bits<f16>(data);
-  expect_same_bits<bf16>(data);
+  for (const bool large : {false, true}) {
+    const BlockSparseData data(
+        {.batch = 2,
+         .q_heads = 4,
+         .kv_heads = 2,
+         .q_grid = {5, 6, 7},
+         .q_cube = {4, 4, 4},
+         .k_grid = large ? std::vector<std::int64_t>{7, 10, 11} : std::vector<std::int64_t>{4200},
+         .k_cube = large ? std::vector<std::int64_t>{4, 4, 4} : std::vector<std::int64_t>{20},
+         .sources = true});
+    expect_same_bits<float>(data);
+    expect_same_bits<double>(data);
+    expect_same_bits<f16>(data);
+    expect_same_bits<bf16>(data);
+  }
 }
 
 TEST(BlockSparse, pairs) {

@@ -53,6 +53,14 @@ TEST(AttentionKernel, head_sizes) {
   }
 }
 
+// Several tiles of queries read each kv head, which may be copied for them.
+TEST(AttentionKernel, head_sizes_of_grouped_queries) {
+  for (const std::int64_t d : {1, 5, 18, 100}) {
+    expect_reference({.shape = {1, 4, 1, 50, 67, d, 21}});
+    expect_reference({.shape = {1, 4, 1, 50, 67, 21, d}, .rows_first = true});
+  }
+}
+
 TEST(AttentionKernel, large_scores) {
   for (const double a : {1.0, 4.0, 16.0}) expect_reference({.shape = {1, 2, 2, 70, 150, 64, 64}, .amplitude = a});
 }
@@ -201,7 +209,7 @@ void expect_keys_to_be_found(const AttentionShape& s) {
     EXPECT_EQ(static_cast<float>(y[i]), 1 + i / s.q_len / s.group() * dim + i % s.q_len % dim) << i;
 }
 
-// Where K and V are copied, 64 MB hold four of these kv heads, of 80 bytes a key: the six are copied three by three,
+// Where K and V are copied, 64 MB hold three or four of these kv heads: the six are copied three by three,
 // which are not those of a batch entry.
 TEST(AttentionKernel, more_keys_than_are_copied_at_once) {
   expect_keys_to_be_found<float>({3, 4, 2, 49, 200000, 16, 1});
@@ -249,21 +257,26 @@ TEST(AttentionKernel, nan_stays_in_the_rows_and_columns_it_reaches) {
 }
 
 // What stands in padding does not matter, where the mask says that no query needs it.
+template <class T>
+void expect_not_to_read_padding(std::int64_t queries, std::size_t first, std::size_t end) {
+  AttentionData data({.shape = {1, 2, 2, queries, 200, 16, 16}, .keep = Over::batch_keys});
+  for (std::size_t j = 0; j < data.keep.size(); ++j) data.keep[j] = j >= first && j < end;
+  AttentionOperands<T> clean(data), poisoned(data);
+  clean.forward();
+  for (std::size_t h = 0; h < 2; ++h)
+    for (std::size_t j = 0; j < 200; ++j)
+      if (j < first || j >= end)
+        poisoned.k[(h * 200 + j) * 16] = poisoned.v[(h * 200 + j) * 16] = static_cast<T>(static_cast<float>(nan));
+  poisoned.forward();
+  EXPECT_TRUE(std::memcmp(clean.y.data(), poisoned.y.data(), clean.y.size() * sizeof(T)) == 0) << first;
+  EXPECT_EQ(clean.lse, poisoned.lse) << first;
+}
+
 TEST(AttentionKernel, padding_of_a_key_mask_is_not_read) {
   for (const std::int64_t queries : {60, 110}) {  // in one task and in two
-    for (const std::size_t first : {20, 23, 130}) {
-      const std::size_t end = first + 57;
-      AttentionData data({.shape = {1, 2, 2, queries, 200, 16, 16}, .keep = Over::batch_keys});
-      for (std::size_t j = 0; j < data.keep.size(); ++j) data.keep[j] = j >= first && j < end;
-      AttentionOperands<float> clean(data), poisoned(data);
-      clean.forward();
-      for (std::size_t h = 0; h < 2; ++h)
-        for (std::size_t j = 0; j < 200; ++j)
-          if (j < first || j >= end)
-            poisoned.k[(h * 200 + j) * 16] = poisoned.v[(h * 200 + j) * 16] = static_cast<float>(nan);
-      poisoned.forward();
-      EXPECT_EQ(clean.y, poisoned.y);
-      EXPECT_EQ(clean.lse, poisoned.lse);
+    for (const std::size_t first : {20, 23, 101, 130}) {
+      expect_not_to_read_padding<float>(queries, first, first + 57);
+      expect_not_to_read_padding<f16>(queries, first, first + 57);
     }
   }
 }
