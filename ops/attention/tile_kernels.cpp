@@ -16,12 +16,12 @@ enum class Walk {
 };
 
 // Rows of a register block that is V vectors wide: as many as registers have room for, and no more than 8, which keep
-// two multiply-add units of four cycles busy with one vector each.
-template <int V>
-constexpr int kRows = std::min(8, kBlockRows* kBlockVectors / V);
-// The same of packs, which are taken whole.
-template <int V>
-constexpr int kPackedRows = kRows<V> / kBlockRows* kBlockRows;
+// two multiply-add units of four cycles busy with one vector each; packs are taken whole.
+template <Walk walk, int V>
+constexpr int kRows = [] {
+  constexpr int most = std::min(8, kBlockRows * kBlockVectors / V);
+  return walk == Walk::along_packs ? most / kBlockRows * kBlockRows : most;
+}();
 
 // Steps from one prefetch to the next: then a block of kBlockRows rows of f32 asks for each of their cache lines.
 constexpr int kAsk = simd::kRegisters == 32 ? 1 : 4;
@@ -29,9 +29,7 @@ constexpr int kAsk = simd::kRegisters == 32 ? 1 : 4;
 // Steps that are written out. With 16 registers a whole block has but 12 multiply-adds a step to carry what a loop
 // adds: two threads on one core have half of its slots each, and then every other instruction delays them.
 template <Walk walk, int R, int V>
-constexpr int kSteps = simd::kRegisters == 16 && R == (walk == Walk::along_packs ? kPackedRows<V> : kRows<V>)
-                           ? kAsk* kBlockRows
-                           : 1;
+constexpr int kSteps = simd::kRegisters == 16 && R == kRows<walk, V> ? kAsk* kBlockRows : 1;
 
 // What is wanted soon: element step * along + step / kAsk % kBlockRows * across, asked for every kAsk steps.
 template <class C>
@@ -167,7 +165,7 @@ template <class C>
 void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kRows<v()>>(key_count, [&](std::int64_t j, auto r) {
+    for_blocks<kRows<Walk::along_row, v()>>(key_count, [&](std::int64_t j, auto r) {
       const Soon<C> soon{keys.row(j) + ahead, 1, keys.stride};
       scores_block<Walk::along_row, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride},
                                                  soon);
@@ -179,7 +177,7 @@ template <class C>
 void tile_scores(Packs<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kPackedRows<v()>>(key_count, [&](std::int64_t j, auto r) {
+    for_blocks<kRows<Walk::along_packs, v()>>(key_count, [&](std::int64_t j, auto r) {
       const Soon<C> soon{keys.row(j) + ahead, kBlockRows, 0};
       scores_block<Walk::along_packs, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor,
                                                    {s.row(j), s.stride}, soon);
@@ -191,8 +189,8 @@ template <class C>
 void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kRows<v()>>(dim, [&](std::int64_t c, auto r) {
-      const Soon<C> soon{values.row(c / kRows<v()> % kAsk) + c + ahead, values.stride, 0};
+    for_blocks<kRows<Walk::across_rows, v()>>(dim, [&](std::int64_t c, auto r) {
+      const Soon<C> soon{values.row(c / kRows<Walk::across_rows, v()> % kAsk) + c + ahead, values.stride, 0};
       accumulate_block<Walk::across_rows, C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha,
                                                        {acc.row(c), acc.stride}, soon);
     });
@@ -203,7 +201,7 @@ template <class C>
 void tile_accumulate(Packs<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kPackedRows<v()>>(dim, [&](std::int64_t c, auto r) {
+    for_blocks<kRows<Walk::along_packs, v()>>(dim, [&](std::int64_t c, auto r) {
       const Soon<C> soon{values.row(c) + ahead, kBlockRows, 0};
       accumulate_block<Walk::along_packs, C, r(), v()>({values.row(c), values.stride}, key_count, p, alpha,
                                                        {acc.row(c), acc.stride}, soon);
@@ -219,9 +217,9 @@ void tile_outer(Rows<const C> p, int key_count, int query_count, Rows<const C> r
     const int columns = static_cast<int>(std::min<std::int64_t>(kBlockLanes<C>, dim - c));
     const int vectors = (columns + lanes - 1) / lanes, last = columns - (vectors - 1) * lanes;
     with_constant<kBlockVectors>(vectors, [&](auto v) {
-      for_blocks<kRows<v()>>(key_count, [&](std::int64_t j, auto r) {
+      for_blocks<kRows<Walk::along_row, v()>>(key_count, [&](std::int64_t j, auto r) {
         // The first columns ask for p, the others for `right`, each block of rows for other columns of it.
-        const std::int64_t block = j / kRows<v()>;
+        const std::int64_t block = j / kRows<Walk::along_row, v()>;
         const Soon<C> rows_of_p{p.row(j) + ahead_p, 1, p.stride},
             columns_of_right{right.row(block % kAsk) + block / kAsk * kLine<C> % dim + ahead_right, right.stride, 0};
         outer_block<C, r(), v()>({p.row(j), p.stride}, query_count, {right.data + c, right.stride}, last,
