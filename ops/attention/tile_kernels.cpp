@@ -15,6 +15,11 @@ enum class Walk {
   along_packs   // x[r / kBlockRows * stride + step * kBlockRows + r % kBlockRows]: either
 };
 
+template <class Operand>
+constexpr bool kInPacks = false;
+template <class C>
+constexpr bool kInPacks<Packs<C>> = true;
+
 // Rows of a register block that is V vectors wide: as many as registers have room for, and no more than 8, which keep
 // two multiply-add units of four cycles busy with one vector each; packs are taken whole.
 template <Walk walk, int V>
@@ -161,50 +166,30 @@ void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last
 
 }  // namespace
 
-template <class C>
-void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
+template <class C, template <class> class Operand>
+void tile_scores(Operand<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead) {
+  constexpr bool packed = kInPacks<Operand<C>>;
+  constexpr Walk walk = packed ? Walk::along_packs : Walk::along_row;
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kRows<Walk::along_row, v()>>(key_count, [&](std::int64_t j, auto r) {
-      const Soon<C> soon{keys.row(j) + ahead, 1, keys.stride};
-      scores_block<Walk::along_row, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride},
-                                                 soon);
+    for_blocks<kRows<walk, v()>>(key_count, [&](std::int64_t j, auto r) {
+      const Soon<C> soon{keys.row(j) + ahead, packed ? kBlockRows : 1, packed ? 0 : keys.stride};
+      scores_block<walk, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor, {s.row(j), s.stride}, soon);
     });
   });
 }
 
-template <class C>
-void tile_scores(Packs<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
-                 Rows<C> s, std::ptrdiff_t ahead) {
-  with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kRows<Walk::along_packs, v()>>(key_count, [&](std::int64_t j, auto r) {
-      const Soon<C> soon{keys.row(j) + ahead, kBlockRows, 0};
-      scores_block<Walk::along_packs, C, r(), v()>({keys.row(j), keys.stride}, queries, dim, factor,
-                                                   {s.row(j), s.stride}, soon);
-    });
-  });
-}
-
-template <class C>
-void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
+template <class C, template <class> class Operand>
+void tile_accumulate(Operand<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
+  constexpr bool packed = kInPacks<Operand<C>>;
+  constexpr Walk walk = packed ? Walk::along_packs : Walk::across_rows;
   with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kRows<Walk::across_rows, v()>>(dim, [&](std::int64_t c, auto r) {
-      const Soon<C> soon{values.row(c / kRows<Walk::across_rows, v()> % kAsk) + c + ahead, values.stride, 0};
-      accumulate_block<Walk::across_rows, C, r(), v()>({values.data + c, values.stride}, key_count, p, alpha,
-                                                       {acc.row(c), acc.stride}, soon);
-    });
-  });
-}
-
-template <class C>
-void tile_accumulate(Packs<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
-                     const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
-  with_constant<kBlockVectors>(vectors, [&](auto v) {
-    for_blocks<kRows<Walk::along_packs, v()>>(dim, [&](std::int64_t c, auto r) {
-      const Soon<C> soon{values.row(c) + ahead, kBlockRows, 0};
-      accumulate_block<Walk::along_packs, C, r(), v()>({values.row(c), values.stride}, key_count, p, alpha,
-                                                       {acc.row(c), acc.stride}, soon);
+    for_blocks<kRows<walk, v()>>(dim, [&](std::int64_t c, auto r) {
+      const C* const from = packed ? values.row(c) : values.data + c;
+      const Soon<C> soon = packed ? Soon<C>{from + ahead, kBlockRows, 0}
+                                  : Soon<C>{values.row(c / kRows<walk, v()> % kAsk) + c + ahead, values.stride, 0};
+      accumulate_block<walk, C, r(), v()>({from, values.stride}, key_count, p, alpha, {acc.row(c), acc.stride}, soon);
     });
   });
 }

@@ -69,21 +69,16 @@ template <int most, class F>
   if constexpr (most > 1) for_blocks<static_cast<int>(std::bit_floor(most - 1u))>(n, f, first);
 }
 
-// s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim.
-template <class C>
-void tile_scores(Rows<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
-                 Rows<C> s, std::ptrdiff_t ahead = 0);
-template <class C>
-void tile_scores(Packs<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
+// s[j][i] = factor * sum_d keys[j][d] * queries[d][i], for j < key_count, i < vectors * lanes, d < dim. Operand: Rows
+// or Packs.
+template <class C, template <class> class Operand>
+void tile_scores(Operand<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead = 0);
 
 // acc[c][i] = acc[c][i] * alpha[i] + sum_j values[j][c] * p[j][i], for c < dim; alpha has vectors * lanes elements. As
 // packs, values are transposed: a row is a coordinate, a column a key.
-template <class C>
-void tile_accumulate(Rows<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
-                     const C* alpha, Rows<C> acc, std::ptrdiff_t ahead = 0);
-template <class C>
-void tile_accumulate(Packs<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
+template <class C, template <class> class Operand>
+void tile_accumulate(Operand<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead = 0);
 
 // out[j][c] += sum_i p[j][i] * right[i][c], for j < key_count, i < query_count, c < dim. Rows of `right` are read up to
