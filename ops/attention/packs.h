@@ -8,29 +8,73 @@ namespace tessera::attention {
 // Elements that a column of dim elements takes in packs.
 constexpr std::int64_t packed(std::int64_t dim) { return divide_up(dim, kBlockRows) * kBlockRows; }
 
+// Half `half` of a and b, pieces of `size` elements taken from them in turn.
+template <int size, int half, class V, int... i>
+[[gnu::always_inline]] inline V zip_half(V a, V b, std::integer_sequence<int, i...>) {
+  constexpr int lanes = sizeof...(i), first = half * lanes;
+  return __builtin_shufflevector(
+      a, b, ((first + i) / size % 2 * lanes + (first + i) / size / 2 * size + (first + i) % size)...);
+}
+
+// Pieces of `size` elements of kBlockRows vectors: the first of each, then the second of each, and so on.
+template <int size, class C>
+[[gnu::always_inline]] inline void interleave(simd::Vec<C> (&rows)[kBlockRows]) {
+  constexpr auto lanes = std::make_integer_sequence<int, simd::kLanes<C>>{};
+#pragma GCC unroll 8
+  for (int stage = 1; stage < kBlockRows; stage *= 2) {
+    simd::Vec<C> zipped[kBlockRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kBlockRows; ++i) {
+      const simd::Vec<C>&a = rows[i / 2], &b = rows[i / 2 + kBlockRows / 2];
+      zipped[i] = i % 2 == 0 ? zip_half<size, 0>(a, b, lanes) : zip_half<size, 1>(a, b, lanes);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kBlockRows; ++i) rows[i] = zipped[i];
+  }
+}
+
+// The next kBlockRows of `count` rows as C, and those that are asked for meanwhile: they come from memory, a page apart
+// in [B,L,H,D] layouts.
+template <class C, class S>
+struct RowsToPack {
+  static constexpr int ahead = 8;
+  const S *row[kBlockRows], *soon[kBlockRows];
+
+  template <class F>
+  RowsToPack(F&& at, int j, int count) {
+    for (int r = 0; r < kBlockRows; ++r) {
+      row[r] = at(std::min(j + r, count - 1));
+      soon[r] = at(std::min(j + r + ahead, count - 1));
+    }
+  }
+  // Elements from c on.
+  [[gnu::always_inline]] void load(std::int64_t c, simd::Vec<C> (&x)[kBlockRows]) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < kBlockRows; ++r) x[r] = simd::load_as<C>(row[r] + c);
+    if (c % kLine<S> != 0) return;
+#pragma GCC unroll 8
+    for (int r = 0; r < kBlockRows; ++r) __builtin_prefetch(soon[r] + c);
+  }
+};
+
 // Packs `count` rows of S: the rows of a matrix of `dim` columns; the last one again up to the end of its pack.
 template <class C, class F>
 void pack_rows(F&& row, int count, std::int64_t dim, Packs<C> to) {
+  using S = std::remove_cvref_t<decltype(*row(0))>;
   constexpr int lanes = simd::kLanes<C>;
   for (int j = 0; j < count; j += kBlockRows) {
-    decltype(row(0)) from[kBlockRows];
-    for (int r = 0; r < kBlockRows; ++r) {
-      from[r] = row(std::min(j + r, count - 1));
-      prefetch_row(row(std::min(j + r + kBlockRows, count - 1)), dim);
-    }
+    const RowsToPack<C, S> from(row, j, count);
     C* const pack = to.row(j);
     std::int64_t c = 0;
     for (; c + lanes <= dim; c += lanes) {
-      C part[kBlockRows][lanes];
-      for (int r = 0; r < kBlockRows; ++r) simd::store<C>(part[r], simd::load_as<C>(from[r] + c));
-#pragma GCC unroll 16
-      for (int i = 0; i < lanes; ++i) {
+      simd::Vec<C> x[kBlockRows];
+      from.load(c, x);
+      interleave<1, C>(x);
 #pragma GCC unroll 8
-        for (int r = 0; r < kBlockRows; ++r) pack[(c + i) * kBlockRows + r] = part[r][i];
-      }
+      for (int i = 0; i < kBlockRows; ++i) simd::store<C>(pack + c * kBlockRows + i * lanes, x[i]);
     }
     for (; c < dim; ++c) {
-      for (int r = 0; r < kBlockRows; ++r) pack[c * kBlockRows + r] = static_cast<C>(from[r][c]);
+      for (int r = 0; r < kBlockRows; ++r) pack[c * kBlockRows + r] = static_cast<C>(from.row[r][c]);
     }
   }
 }
@@ -38,21 +82,25 @@ void pack_rows(F&& row, int count, std::int64_t dim, Packs<C> to) {
 // The same as columns of a matrix of `dim` rows; what follows these in their pack is not written.
 template <class C, class F>
 void pack_columns(F&& row, int count, std::int64_t dim, Packs<C> to) {
-  constexpr int lanes = simd::kLanes<C>, piece = std::min(lanes, kBlockRows);
-  for (int j = 0; j < count; j += kBlockRows) {  // together they fill cache lines
-    const int end = std::min(j + kBlockRows, count);
-    for (int i = j; i < end; ++i) prefetch_row(row(std::min(i + kBlockRows, count - 1)), dim);
+  using S = std::remove_cvref_t<decltype(*row(0))>;
+  constexpr int lanes = simd::kLanes<C>, square = kBlockRows * kBlockRows;  // of keys and coordinates, in one pack
+  for (int j = 0; j < count; j += kBlockRows) {
+    const RowsToPack<C, S> from(row, j, count);
+    const Packs<C> pack = to.from_column(j);
+    const int n = std::min(kBlockRows, count - j);
     std::int64_t c = 0;
-    for (; c + lanes <= dim; c += lanes) {
-      for (int i = j; i < end; ++i) {
-        C part[lanes];
-        simd::store<C>(part, simd::load_as<C>(row(i) + c));
+    if constexpr (lanes >= kBlockRows) {
+      for (; n == kBlockRows && c + lanes <= dim; c += lanes) {
+        simd::Vec<C> x[kBlockRows];
+        from.load(c, x);
+        interleave<kBlockRows, C>(x);
 #pragma GCC unroll 8
-        for (int p = 0; p < lanes; p += piece) std::copy_n(part + p, piece, to.from_column(i).row(c + p));
+        for (int i = 0; i < kBlockRows; ++i)
+          simd::store<C>(pack.row(c + i * lanes / square * kBlockRows) + i * lanes % square, x[i]);
       }
     }
     for (; c < dim; ++c) {
-      for (int i = j; i < end; ++i) *to.from_column(i).row(c) = static_cast<C>(row(i)[c]);
+      for (int i = 0; i < n; ++i) *pack.from_column(i).row(c) = static_cast<C>(from.row[i][c]);
     }
   }
 }
