@@ -15,17 +15,14 @@
 #include "ops/attention/online_softmax.h"
 #include "ops/attention/score_gradients.h"
 #include "runtime/base/parts.h"
-#include "runtime/op/loop_threads.h"
 #include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace attention {
 namespace {
 
-// Of q, dy, ds and K, if one tile of queries fits: they are read again while the cache has most of them. Threads that
-// are more than share one cache take as many times more heads at a time, or they would wait for the longest task.
+// Of q, dy, ds and K, if one tile of queries fits: they are read again while the cache has most of them.
 constexpr std::int64_t kSegmentBytes = std::int64_t{48} << 20;
-constexpr int kThreadsOfCache = 8;
 
 // What the tasks of a segment share.
 template <class C>
@@ -94,8 +91,8 @@ void Backward<T>::run() {
     sums_at.push_back(sums_at.back() + LaneBlocks<C>(group.count).lanes() * (shape.qk_dim + shape.v_dim));
   const auto sizes = sizes_of_lists();
   const std::int64_t pitch = copy_pitch<C>(shape.qk_dim), of_pair = shape.kv_len * pitch;
-  const auto all = segments(pairs(), sizes, of_pair, kSegmentBytes / static_cast<std::int64_t>(sizeof(C)),
-                            divide_up(loop_threads(), kThreadsOfCache));
+  const auto all =
+      segments(pairs(), sizes, of_pair, kSegmentBytes / static_cast<std::int64_t>(sizeof(C)), caches_of_threads());
   std::int64_t size = 0, together = 0;
   bool in_parts = false;
   for (const auto& s : all) {

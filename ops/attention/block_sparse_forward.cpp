@@ -10,7 +10,8 @@ namespace tessera {
 namespace attention {
 namespace {
 
-constexpr std::int64_t kCopyBytes = std::int64_t{16} << 20;  // of K and V in tiled order at a time, if one head fits
+// Of K and V in tiled order at a time, if one head fits: they are read again while the cache has them.
+constexpr std::int64_t kCopyBytes = std::int64_t{16} << 20;
 
 // S: what operands of the products are: Compute<T>, or bf16 where the CPU multiplies bf16.
 template <class T, class S>
@@ -133,7 +134,7 @@ void run_forward(const BlockSparse<T>& problem, AttentionView<T> y, Compute<T>* 
   const Forward<T, S> task{problem, y, lse, gated};
   const std::int64_t pairs = shape.batch * shape.kv_heads, heads = shape.group();
   const std::int64_t copy = copied_size<T, S>(problem);
-  const std::int64_t fit = kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
+  const std::int64_t fit = caches_of_threads() * kCopyBytes / (static_cast<std::int64_t>(sizeof(S)) * copy + 1);
   const std::int64_t together = even_part(pairs, std::max<std::int64_t>(fit, 1));
   const Scratch<S> memory(std::min(pairs, together) * copy);
   for (std::int64_t begin = 0, end; begin < pairs; begin = end) {

@@ -7,6 +7,7 @@
 #include "ops/attention/panel.h"
 #include "ops/attention/query_block.h"
 #include "runtime/base/parts.h"
+#include "runtime/op/loop_threads.h"
 
 namespace tessera::attention {
 
@@ -41,6 +42,11 @@ template <class C>
 Rows<const C> block_panel(const LaneBlocks<C>& in, int block, std::int64_t dim, const C* panel) {
   return {panel + in.first(block) * dim, in.vectors(block) * in.vector};
 }
+
+// Heads that are worked on at a time share a cache. Threads that are more than share one take as many times more heads,
+// or they would wait for the longest task of a few.
+inline constexpr int kThreadsOfCache = 8;
+inline std::int64_t caches_of_threads() { return divide_up(loop_threads(), kThreadsOfCache); }
 
 // Up to kTileQueries tokens of one tile.
 struct RowGroup {
