@@ -284,26 +284,24 @@ using Bf16Pair = std::uint32_t;
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
-namespace detail {
-
-// Elements 0, n, 1, n + 1, ... of a and b together, from a's element `first` on.
-template <int first, int... i>
-[[gnu::always_inline]] inline Vec<std::uint16_t> zip(Vec<std::uint16_t> a, Vec<std::uint16_t> b,
-                                                     std::integer_sequence<int, i...>) {
-  constexpr int n = sizeof...(i);
-  return __builtin_shufflevector(a, b, (i % 2 * n + first + i / 2)...);
+// Half `half` of what a and b make, taken in turn `size` elements of each.
+template <class T, int size, int half>
+[[gnu::always_inline]] inline Vec<T> zip(Vec<T> a, Vec<T> b) {
+  constexpr int n = kLanes<T>, first = half * n;
+  static_assert(n % size == 0);
+  const auto shuffle = [&]<int... i>(std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(
+        a, b, ((first + i) / size % 2 * n + (first + i) / size / 2 * size + (first + i) % size)...);
+  };
+  return shuffle(std::make_integer_sequence<int, n>{});
 }
-
-}  // namespace detail
 
 // kLanes<bf16> numbers of a and of b, side by side.
 [[gnu::always_inline]] inline void store_interleaved(const bf16* a, const bf16* b, bf16* pairs) {
   using Half = Vec<std::uint16_t>;
-  constexpr int n = kLanes<bf16>;
-  constexpr std::make_integer_sequence<int, n> all{};
   const Half x = (Half)load_pairs(a), y = (Half)load_pairs(b);
-  store_pairs(pairs, (Vec<Bf16Pair>)detail::zip<0>(x, y, all));
-  store_pairs(pairs + n, (Vec<Bf16Pair>)detail::zip<n / 2>(x, y, all));
+  store_pairs(pairs, (Vec<Bf16Pair>)zip<std::uint16_t, 1, 0>(x, y));
+  store_pairs(pairs + kLanes<bf16>, (Vec<Bf16Pair>)zip<std::uint16_t, 1, 1>(x, y));
 }
 
 // (a[i], b[i]) rounded to nearest, ties away from zero. NaN stays NaN where its lower half is 0, as that of a product

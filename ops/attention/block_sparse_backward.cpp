@@ -21,7 +21,8 @@ namespace tessera {
 namespace attention {
 namespace {
 
-// Of q, dy, ds and K, if one tile of queries fits: they are read again while the cache has most of them.
+// Of q, dy, ds and K, for each cache, if one tile of queries fits: they are read again while the cache has most of
+// them.
 constexpr std::int64_t kSegmentBytes = std::int64_t{48} << 20;
 
 // What the tasks of a segment share.

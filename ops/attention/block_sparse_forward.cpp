@@ -10,7 +10,7 @@ namespace tessera {
 namespace attention {
 namespace {
 
-// Of K and V in tiled order at a time, if one head fits: they are read again while the cache has them.
+// Of K and V in tiled order at a time, for each cache, if one head fits: they are read again while the cache has them.
 constexpr std::int64_t kCopyBytes = std::int64_t{16} << 20;
 
 // S: what operands of the products are: Compute<T>, or bf16 where the CPU multiplies bf16.

@@ -43,8 +43,8 @@ Rows<const C> block_panel(const LaneBlocks<C>& in, int block, std::int64_t dim, 
   return {panel + in.first(block) * dim, in.vectors(block) * in.vector};
 }
 
-// Heads that are worked on at a time share a cache. Threads that are more than share one take as many times more heads,
-// or they would wait for the longest task of a few.
+// Caches that the threads of a loop are taken to have, one for every kThreadsOfCache: the heads that are worked on at a
+// time are to fit into them. Those of one cache would be too few tasks for many threads.
 inline constexpr int kThreadsOfCache = 8;
 inline std::int64_t caches_of_threads() { return divide_up(loop_threads(), kThreadsOfCache); }
 

@@ -8,33 +8,24 @@ namespace tessera::attention {
 // Elements that a column of dim elements takes in packs.
 constexpr std::int64_t packed(std::int64_t dim) { return divide_up(dim, kBlockRows) * kBlockRows; }
 
-// Half `half` of a and b, pieces of `size` elements taken from them in turn.
-template <int size, int half, class V, int... i>
-[[gnu::always_inline]] inline V zip_half(V a, V b, std::integer_sequence<int, i...>) {
-  constexpr int lanes = sizeof...(i), first = half * lanes;
-  return __builtin_shufflevector(
-      a, b, ((first + i) / size % 2 * lanes + (first + i) / size / 2 * size + (first + i) % size)...);
-}
-
 // Pieces of `size` elements of kBlockRows vectors: the first of each, then the second of each, and so on.
 template <int size, class C>
 [[gnu::always_inline]] inline void interleave(simd::Vec<C> (&rows)[kBlockRows]) {
-  constexpr auto lanes = std::make_integer_sequence<int, simd::kLanes<C>>{};
 #pragma GCC unroll 8
   for (int stage = 1; stage < kBlockRows; stage *= 2) {
     simd::Vec<C> zipped[kBlockRows];
 #pragma GCC unroll 8
     for (int i = 0; i < kBlockRows; ++i) {
       const simd::Vec<C>&a = rows[i / 2], &b = rows[i / 2 + kBlockRows / 2];
-      zipped[i] = i % 2 == 0 ? zip_half<size, 0>(a, b, lanes) : zip_half<size, 1>(a, b, lanes);
+      zipped[i] = i % 2 == 0 ? simd::zip<C, size, 0>(a, b) : simd::zip<C, size, 1>(a, b);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < kBlockRows; ++i) rows[i] = zipped[i];
   }
 }
 
-// The next kBlockRows of `count` rows as C, and those that are asked for meanwhile: they come from memory, a page apart
-// in [B,L,H,D] layouts.
+// Rows j .. j + kBlockRows - 1 of `count`, and those whose turn comes `ahead` rows later. They may lie a page apart, as
+// in [B,L,H,D] layouts, where the hardware does not run ahead.
 template <class C, class S>
 struct RowsToPack {
   static constexpr int ahead = 8;
@@ -51,6 +42,10 @@ struct RowsToPack {
   [[gnu::always_inline]] void load(std::int64_t c, simd::Vec<C> (&x)[kBlockRows]) const {
 #pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) x[r] = simd::load_as<C>(row[r] + c);
+    ask(c);
+  }
+  // For the cache lines of later rows that begin at element c.
+  [[gnu::always_inline]] void ask(std::int64_t c) const {
     if (c % kLine<S> != 0) return;
 #pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) __builtin_prefetch(soon[r] + c);
@@ -74,6 +69,7 @@ void pack_rows(F&& row, int count, std::int64_t dim, Packs<C> to) {
       for (int i = 0; i < kBlockRows; ++i) simd::store<C>(pack + c * kBlockRows + i * lanes, x[i]);
     }
     for (; c < dim; ++c) {
+      from.ask(c);
       for (int r = 0; r < kBlockRows; ++r) pack[c * kBlockRows + r] = static_cast<C>(from.row[r][c]);
     }
   }
@@ -83,7 +79,7 @@ void pack_rows(F&& row, int count, std::int64_t dim, Packs<C> to) {
 template <class C, class F>
 void pack_columns(F&& row, int count, std::int64_t dim, Packs<C> to) {
   using S = std::remove_cvref_t<decltype(*row(0))>;
-  constexpr int lanes = simd::kLanes<C>, square = kBlockRows * kBlockRows;  // of keys and coordinates, in one pack
+  constexpr int lanes = simd::kLanes<C>, square = kBlockRows * kBlockRows;  // elements of as many keys and coordinates
   for (int j = 0; j < count; j += kBlockRows) {
     const RowsToPack<C, S> from(row, j, count);
     const Packs<C> pack = to.from_column(j);
@@ -100,6 +96,7 @@ void pack_columns(F&& row, int count, std::int64_t dim, Packs<C> to) {
       }
     }
     for (; c < dim; ++c) {
+      from.ask(c);
       for (int i = 0; i < n; ++i) *pack.from_column(i).row(c) = static_cast<C>(from.row[i][c]);
     }
   }

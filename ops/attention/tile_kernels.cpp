@@ -15,11 +15,6 @@ enum class Walk {
   along_packs   // x[r / kBlockRows * stride + step * kBlockRows + r % kBlockRows]: either
 };
 
-template <class Operand>
-constexpr bool kInPacks = false;
-template <class C>
-constexpr bool kInPacks<Packs<C>> = true;
-
 // Rows of a register block that is V vectors wide: as many as registers have room for, and no more than 8, which keep
 // two multiply-add units of four cycles busy with one vector each; packs are taken whole.
 template <Walk walk, int V>
@@ -169,7 +164,7 @@ void outer_block(Rows<const C> p, int query_count, Rows<const C> right, int last
 template <class C, template <class> class Operand>
 void tile_scores(Operand<const C> keys, int key_count, Rows<const C> queries, int vectors, std::int64_t dim, C factor,
                  Rows<C> s, std::ptrdiff_t ahead) {
-  constexpr bool packed = kInPacks<Operand<C>>;
+  constexpr bool packed = std::is_same_v<Operand<C>, Packs<C>>;
   constexpr Walk walk = packed ? Walk::along_packs : Walk::along_row;
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for_blocks<kRows<walk, v()>>(key_count, [&](std::int64_t j, auto r) {
@@ -182,7 +177,7 @@ void tile_scores(Operand<const C> keys, int key_count, Rows<const C> queries, in
 template <class C, template <class> class Operand>
 void tile_accumulate(Operand<const C> values, int key_count, std::int64_t dim, Rows<const C> p, int vectors,
                      const C* alpha, Rows<C> acc, std::ptrdiff_t ahead) {
-  constexpr bool packed = kInPacks<Operand<C>>;
+  constexpr bool packed = std::is_same_v<Operand<C>, Packs<C>>;
   constexpr Walk walk = packed ? Walk::along_packs : Walk::across_rows;
   with_constant<kBlockVectors>(vectors, [&](auto v) {
     for_blocks<kRows<walk, v()>>(dim, [&](std::int64_t c, auto r) {

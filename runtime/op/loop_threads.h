@@ -1,5 +1,5 @@
 #pragma once
-// What a loop that the calling thread starts would use, for who lends these threads to somebody else.
+// What a loop that the calling thread starts would use: to divide work by, or to lend these threads to somebody else.
 #include "runtime/op/parallel.h"
 
 namespace tessera {

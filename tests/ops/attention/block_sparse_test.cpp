@@ -57,7 +57,7 @@ template <class T>
 void expect_same_bits(const BlockSparseData& data) {
   BlockSparseOperands<T> one(data), many(data);
   with_threads(1, [&] { one.forward(), one.backward(); });
-  for (const int threads : {2, 8}) {
+  for (const int threads : {2, 8, 20}) {
     with_threads(threads, [&] { many.forward(), many.backward(); });
     EXPECT_TRUE(same(one.y, many.y) && same(one.lse, many.lse)) << data.c;
     EXPECT_TRUE(same(one.dq, many.dq) && same(one.dk, many.dk) && same(one.dv, many.dv)) << data.c;
@@ -293,6 +293,19 @@ TEST(BlockSparse, threads_change_no_bit) {
     expect_same_bits<f16>(data);
     expect_same_bits<bf16>(data);
   }
+}
+
+// Copies of 25 MB, of which threads of one cache make half at a time.
+TEST(BlockSparse, threads_of_several_caches_change_no_bit) {
+  expect_same_bits<float>(BlockSparseData({.q_heads = 12,
+                                           .kv_heads = 12,
+                                           .qk_dim = 128,
+                                           .v_dim = 128,
+                                           .q_grid = {16},
+                                           .q_cube = {4},
+                                           .k_grid = {32, 64},
+                                           .k_cube = {8, 8},
+                                           .density = 1}));
 }
 
 TEST(BlockSparse, pairs) {
