@@ -104,8 +104,9 @@ void Backward<T>::run() {
   const Scratch<C> k(together * of_pair), sums(in_parts ? sums_at.back() : 0), memory(size);
   const Scratch<QueryState<C>> states(size / row_size<C>(shape));
   for (const auto& segment : all) {
+    const bool part = !segment.opens || !segment.closes;  // of one pair; sums have room for no more
     Work<C> work{
-        .segment = segment, .states = states.data(), .k = {k.data(), pitch}, .sums = in_parts ? sums.data() : nullptr};
+        .segment = segment, .states = states.data(), .k = {k.data(), pitch}, .sums = part ? sums.data() : nullptr};
     run(work, memory.data());
   }
   if (problem.source == nullptr) return;

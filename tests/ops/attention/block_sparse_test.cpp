@@ -308,6 +308,25 @@ TEST(BlockSparse, threads_of_several_caches_change_no_bit) {
                                            .density = 1}));
 }
 
+// Backward cuts the first head into parts; the others, which name one tile, it does together.
+TEST(BlockSparse, threads_change_no_bit_of_heads_that_differ) {
+  BlockSparseData data({.q_heads = 5,
+                        .kv_heads = 5,
+                        .qk_dim = 5,
+                        .v_dim = 3,
+                        .q_grid = {2600},
+                        .q_cube = {50},
+                        .k_grid = {3000},
+                        .k_cube = {70},
+                        .density = 1});
+  BlockLists& lists = data.lists;
+  for (std::int64_t row = lists.query_tiles; row < std::ssize(lists.begin) - 1; ++row)
+    lists.begin[row + 1] = lists.begin[row] + 1;
+  lists.tile.resize(lists.begin[lists.query_tiles]);
+  lists.tile.resize(lists.begin.back(), 3);
+  expect_same_bits<double>(data);
+}
+
 TEST(BlockSparse, pairs) {
   const TokenTiles queries = token_tiles(std::vector<std::int64_t>{5}, std::vector<std::int64_t>{3}),
                    keys = token_tiles(std::vector<std::int64_t>{7}, std::vector<std::int64_t>{4});
