@@ -42,7 +42,7 @@ struct Problem {
     cap = static_cast<C>(softcap > 0 ? softcap * base : 0.0);
     unit = static_cast<C>(std::numbers::log2e / base);
     natural = static_cast<C>(mask.bias != nullptr ? 1.0 : std::numbers::ln2);
-    folded = shape.group() > 1 && shape.q_len < kBlockLanes<C>;
+    folded = shape.group() > 1 && shape.q_len <= kBlockLanes<C>;
   }
   // Tiles of queries never mix row sets; a row set is a query head, or all query heads of a kv head when folded.
   std::int64_t row_sets() const { return shape.kv_heads * sets_of_head(); }
