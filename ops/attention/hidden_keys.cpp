@@ -88,7 +88,8 @@ AttentionView<const T> HiddenKeys<T>::visible_gradient(const C* lse, AttentionVi
   copy = Tensor(dtype_of<T>, {s.batch, s.q_heads, s.q_len, s.v_dim});
   T* const to = copy.write<T>().data();
   for_each_row(s, [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t r) {
-    const C share = shows(lse[r]) ? weights(lse[r], hidden_keys(b, h, i)).visible : C(1);
+    const std::int64_t hidden = shows(lse[r]) ? hidden_keys(b, h, i) : 0;
+    const C share = hidden > 0 ? weights(lse[r], hidden).visible : C(1);
     std::transform(dy.row(b, h, i), dy.row(b, h, i) + s.v_dim, to + r * s.v_dim,
                    [&](T x) { return static_cast<T>(share * static_cast<C>(x)); });
   });

@@ -20,7 +20,10 @@ constexpr std::int64_t kGrain = 64;      // rows of one chunk of work
 constexpr std::int64_t kListGrain = 16;  // lists
 
 // n tokens in their order, in tiles of `size`.
-TokenTiles sequence(std::int64_t n, std::int64_t size) { return token_tiles(std::span(&n, 1), std::span(&size, 1)); }
+TokenTiles sequence(std::int64_t n, std::int64_t size) {
+  if (n == 0) return {.counts = {0}, .order = {}, .first = {0}, .grid = {0}, .cube = {size}};
+  return token_tiles(std::span(&n, 1), std::span(&size, 1));
+}
 
 struct Tiled {
   TokenTiles queries, keys;

@@ -89,9 +89,10 @@ class QueryStates {
     for (int i = 0; i < block.count; ++i) {
       const std::int64_t head = block.heads[i], query = block.queries[i];
       const std::int64_t at = flat_row(shape, block.batch, head, query);
-      const C change = dot<C>(dy_.row(block.batch, head, query), y_.row(block.batch, head, query), shape.v_dim);
-      states[at] = {probability_shift(lse_[at], problem_.natural), C(1),
-                    change - (dlse_ != nullptr ? dlse_[at] : C(0))};
+      const C change = dot<C>(dy_.row(block.batch, head, query), y_.row(block.batch, head, query), shape.v_dim) -
+                       (dlse_ != nullptr ? dlse_[at] : C(0));
+      const bool seen = lse_[at] != -std::numeric_limits<C>::infinity();  // else y may be NaN, see UndefinedRows
+      states[at] = {probability_shift(lse_[at], problem_.natural), C(1), seen ? change : C(0)};
       coarse = coarse || coarse_lse(lse_[at]);
     }
     if (coarse) redo_statistics(set, block, states);

@@ -33,12 +33,12 @@ void write_scores(const AttentionGeometry& g, AttentionView<const T> q, Attentio
             x += static_cast<C>(m.bias[place(m.bias_strides, b, h, i, j)]);
         }
         row[j] = x;
-        top = std::max(top, x);
+        if (x > top || std::isnan(x)) top = x;
       }
       for (std::int64_t j = 0; mode == 3 && j < s.kv_len; ++j)
         sum += row[j] = top == -INFINITY ? 0 : std::exp(row[j] - top);
       for (std::int64_t j = 0; j < s.kv_len; ++j)
-        scores[r * s.kv_len + j] = static_cast<T>(mode == 3 && sum > 0 ? row[j] / sum : row[j]);
+        scores[r * s.kv_len + j] = static_cast<T>(mode == 3 && sum != 0 ? row[j] / sum : row[j]);
     }
   });
 }

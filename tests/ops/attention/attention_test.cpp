@@ -80,7 +80,7 @@ struct Call {
     add([&](auto b, auto h, auto i, auto j) { return hidden(b, h, i, j) ? -infinity : 0.0; });
   }
 
-  std::vector<Tensor> run() {
+  std::vector<Tensor> run(int outputs = 5) {
     const auto given = [&](const Tensor& t) { return three_d ? flat(t) : t; };
     const Tensor query = given(q), key = given(rows(k, past, s.kv_len)), value = given(rows(v, past, s.kv_len)),
                  past_key = rows(k, 0, past), past_value = rows(v, 0, past);
@@ -89,7 +89,7 @@ struct Call {
     const std::vector<const Tensor*> in{
         &query,          &key, &value, optional(mask), past > 0 ? &past_key : nullptr, past > 0 ? &past_value : nullptr,
         optional(nonpad)};
-    return evaluate(builtin_registry().at("Attention"), attributes, in, 5);
+    return evaluate(builtin_registry().at("Attention"), attributes, in, outputs);
   }
 
   void expect_reference() {
@@ -116,6 +116,18 @@ TEST(Attention, of_heads_in_both_layouts) {
       Call c(s);
       c.three_d = three_d;
       c.expect_reference();
+    }
+  }
+}
+
+// Queries of a group that share a block, fill it, and do not fit.
+TEST(Attention, grouped_queries_of_every_number) {
+  for (std::int64_t queries = 1; queries <= 26; ++queries) {
+    for (const bool three_d : {false, true}) {
+      Call c({2, 4, 2, queries, 40, 4, 3});
+      c.three_d = three_d;
+      c.expect_reference();
+      EXPECT_TRUE(close(c.run(1)[0], c.run()[0], {1e-12, 1e-12})) << queries;  // keys are read where they lie
     }
   }
 }
@@ -232,6 +244,18 @@ TEST(Attention, scores_at_every_stage) {
     c.add([&](auto b, auto h, auto i, auto j) { return at(c.mask, b, h, i, j); });
     c.hide([](auto, auto, auto i, auto j) { return j > i; });
     c.expect_reference();
+  }
+}
+
+TEST(Attention, probabilities_of_scores_that_are_no_numbers) {
+  for (const double x : {std::numeric_limits<double>::quiet_NaN(), infinity}) {
+    for (const std::size_t key : {0u, 2u}) {
+      Call c({1, 1, 1, 1, 3, 1, 1});
+      c.attributes = {{"qk_matmul_output_mode", std::int64_t{3}}};
+      c.q = Tensor::scalar(1.0).reshaped({1, 1, 1, 1});
+      c.k.write<double>()[key] = x;
+      for (const double p : doubles(c.run()[3])) EXPECT_TRUE(std::isnan(p));
+    }
   }
 }
 

@@ -307,5 +307,27 @@ TEST(DenseAttentionGradient, counts_filled_in_scores) {
   }
 }
 
+// dQ, dK and dV for dY of ones.
+std::vector<Tensor> gradients(const Attributes& attributes, const std::vector<Tensor>& in) {
+  const auto out = run(attributes, in, 5);
+  const Tensor dy = Tensor::of<double>(out[0].shape(), std::vector<double>(static_cast<std::size_t>(out[0].size()), 1));
+  std::vector<const Tensor*> p(9);
+  for (std::size_t i = 0; i < in.size(); ++i) p[i] = &in[i];
+  p[7] = &out[0], p[8] = &out[4], p.push_back(&dy);
+  return evaluate(builtin_registry().at("tessera.attention::denseGrad"), attributes, p, 3);
+}
+
+TEST(DenseAttentionGradient, does_not_come_from_queries_without_keys) {
+  const Operands o;
+  const auto got = gradients({{"undefined_rows", std::string("nan")}}, {o.q, o.k, o.v, o.keep});
+  const auto expected = gradients({{"undefined_rows", std::string("zero")}}, {o.q, o.k, o.v, o.keep});
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(close(got[i], expected[i])) << i;
+  // The second query sees neither a key nor one that is hidden.
+  const Tensor x = numbers({1, 1, 2, 2}, 4),
+               mask = Tensor::of<double>({2, 2}, std::vector{0.0, 0.0, -infinity, -infinity});
+  for (const Tensor& g : gradients({{"hidden_score", -1e4f}, {"is_causal", std::int64_t{1}}}, {x, x, x, mask}))
+    for (const double d : doubles(g)) EXPECT_TRUE(std::isfinite(d));
+}
+
 }  // namespace
 }  // namespace tessera

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
+#include "runtime/base/parts.h"
 #include "tests/support/attention_case.h"
 #include "tests/support/block_sparse_case.h"
 #include "tests/support/threads.h"
@@ -88,6 +91,27 @@ TEST(IndexLists, large_scores) {
     c.amplitude = amplitude;
     expect_reference<float>(BlockSparseData(c));
     expect_reference<double>(BlockSparseData(c));
+  }
+}
+
+TEST(IndexLists, of_empty_sequences) {
+  for (const auto& [queries, keys] : {std::pair<std::int64_t, std::int64_t>{7, 0}, {0, 7}}) {
+    for (const std::int64_t rows : {2, 8}) {
+      const AttentionShape shape{1, 2, 1, queries, keys, 3, 3};
+      const std::int64_t groups = divide_up(queries, rows);
+      const IndexLists lists{rows, groups, std::vector<std::int64_t>(static_cast<std::size_t>(2 * groups + 1)), {}};
+      std::vector<float> x(50, 1), y(50, 9), lse(20, 9), dq(50, 9), dk(50, 9), dv(50, 9);
+      const auto view = [&](auto& data) { return AttentionView<float>{data.data(), 0, 21, 3}; };
+      const AttentionView<const float> in{x.data(), 0, 21, 3};
+      index_list_forward<float>(shape, in, in, in, 1, lists, view(y), lse.data());
+      index_list_backward<float>(shape, in, in, in, 1, lists, in, lse.data(), in, nullptr,
+                                 {view(dq), view(dk), view(dv)});
+      EXPECT_TRUE(std::all_of(y.begin(), y.begin() + 6 * queries, [](float v) { return v == 0; }));
+      EXPECT_TRUE(std::all_of(dq.begin(), dq.begin() + 6 * queries, [](float v) { return v == 0; }));
+      EXPECT_TRUE(std::all_of(dk.begin(), dk.begin() + 3 * keys, [](float v) { return v == 0; }));
+      EXPECT_TRUE(std::all_of(dv.begin(), dv.begin() + 3 * keys, [](float v) { return v == 0; }));
+      EXPECT_TRUE(std::all_of(lse.begin(), lse.begin() + 2 * queries, [](float v) { return std::isinf(v) && v < 0; }));
+    }
   }
 }
 
