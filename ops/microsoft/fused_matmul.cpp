@@ -28,17 +28,19 @@ void expand(RewriteContext& c) {
   const auto attr = c.attr();
   const bool a_turned = attr.flag("transA"), b_turned = attr.flag("transB"), a_batch = attr.flag("transBatchA"),
              b_batch = attr.flag("transBatchB");
+  const float alpha = attr.real("alpha");
+  // Sixteen bits would be rounded, and overflow, before they are scaled.
+  const DType type = b.dtype(c.in[0]), wide = alpha == 1 || type == DType::f64 ? type : DType::f32;
+  const ValueId lhs = b.cast(c.in[0], wide), rhs = b.cast(c.in[1], wide);
   ValueId y;
-  if (const bool plain = !a_turned && !b_turned && !a_batch && !b_batch;
-      plain || (b.shape(c.in[0]) && b.shape(c.in[1])))
-    y = plain ? b.node("MatMul", {c.in[0], c.in[1]})
-              : b.node("MatMul", {turned(b, c.in[0], a_turned, a_batch), turned(b, c.in[1], b_turned, b_batch)});
+  if (const bool plain = !a_turned && !b_turned && !a_batch && !b_batch; plain || (b.shape(lhs) && b.shape(rhs)))
+    y = plain ? b.node("MatMul", {lhs, rhs})
+              : b.node("MatMul", {turned(b, lhs, a_turned, a_batch), turned(b, rhs, b_turned, b_batch)});
   else  // ranks are not known yet
     y = b.node(
-        "Einsum", {c.in[0], c.in[1]},
+        "Einsum", {lhs, rhs},
         {{"equation", labels("i", "j", a_turned, a_batch) + "," + labels("j", "k", b_turned, b_batch) + "->...ik"}});
-  const float alpha = attr.real("alpha");
-  c.become({alpha == 1 ? y : b.node("Mul", {y, b.scalar_like(y, double(alpha))})});
+  c.become({alpha == 1 ? y : b.cast(b.node("Mul", {y, b.scalar_like(y, double(alpha))}), type)});
 }
 
 }  // namespace

@@ -128,8 +128,9 @@ class Rewrite {
     ValueId k = split_heads(b_, k_, kv_heads_), v = split_heads(b_, v_, kv_heads_);
     if (cached_) k = joined(in(gqa::past_key), k), v = joined(in(gqa::past_value), v);
     constexpr int lse = 4;
-    const auto out = b_.nodes("Attention", {q, k, v, mask(size_of(b_, k, 2)), ValueId::none, ValueId::none, valid_},
-                              attributes(), sink_ ? lse + 1 : 1);
+    const auto out =
+        b_.nodes("Attention", {q, k, v, mask(cached_ ? total() : new_keys_), ValueId::none, ValueId::none, valid_},
+                 attributes(), sink_ ? lse + 1 : 1);
     const ValueId y = sink_ ? b_.node("Mul", {out[0], share_without_sink(out[lse])}) : out[0];
     return {merge_heads(b_, y), k, v};
   }

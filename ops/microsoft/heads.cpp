@@ -17,7 +17,7 @@ ValueId kept(NodeBuilder& b, const Padding& p) {
     const ValueId places = b.cast(b.node("Range", {number(0), p.keys, number(1)}), DType::i32);
     return b.node("Less", {places, b.node("Unsqueeze", {p.mask, b.ints({1, 2, 3})})});
   }
-  const ValueId keep = b.cast(p.mask, DType::boolean);
+  const ValueId keep = b.node("Greater", {p.mask, b.scalar_like(p.mask, 0)});
   if (dims == 3) return b.node("Unsqueeze", {keep, b.ints({1})});
   // Written out, so that a mask which turns out not to be [B x keys] is an error.
   const auto listed = [&](ValueId scalar) { return b.node("Unsqueeze", {scalar, b.ints({0})}); };

@@ -137,6 +137,14 @@ TEST(Microsoft, products_of_vectors_ignore_that_they_are_transposed) {
     expect(read(line), As::given);
 }
 
+// 80,000 is no f16; an eighth of it is.
+TEST(Microsoft, products_of_sixteen_bits_are_scaled_before_they_are_rounded) {
+  expect(read("com.microsoft::FusedMatMul: f16{{200, 200}}; f16{{200}, {200}}; alpha=0.125 -> f16{{10000}}"),
+         As::given);
+  expect(read("com.microsoft::FusedMatMul: f16{{200, 200}}; f16{{200, 200}}; alpha=0.125; transB=1 -> f16{{10000}}"),
+         As::symbolic);
+}
+
 TEST(Microsoft, what_it_does_not_know_it_names) {
   const std::string domain = "opset_import { domain: \"com.microsoft\" version: 1 }";
   const auto failure = [&](const std::string& node) {
