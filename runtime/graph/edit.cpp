@@ -61,6 +61,22 @@ void Edit::erase(NodeId n) {
   changed_ = true;
 }
 
+// `order`: of all nodes, readers after what they read.
+void Edit::keep_what_is_read(const std::vector<std::size_t>& order) {
+  std::vector<char> read(graph_.values.size());
+  const auto use = [&](ValueId v) {
+    if (v = resolve(v); v != ValueId::none) read[index(v)] = 1;
+  };
+  for (const auto& o : graph_.outputs) use(o.value);
+  for (std::size_t i = order.size(); i-- > 0;) {
+    const Node& node = graph_.nodes[order[i]];
+    const auto needs = [&](ValueId v) { return v != ValueId::none && read[index(v)] && !graph_.is_constant(v); };
+    if (erased_[order[i]] && std::none_of(node.out.begin(), node.out.end(), needs)) continue;
+    erased_[order[i]] = 0;
+    std::for_each(node.in.begin(), node.in.end(), use);
+  }
+}
+
 void Edit::commit() {
   if (!changed_) return;
   // Order: by place, new nodes before the old node they were anchored at, in the order they were written.
@@ -69,6 +85,7 @@ void Edit::commit() {
   const auto key = [&](std::size_t n) { return n < original_ ? 2 * n + 1 : 2 * place_[n - original_]; };
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
 
+  keep_what_is_read(order);
   std::vector<Node> nodes;
   nodes.reserve(order.size());
   for (const auto n : order) {

@@ -25,6 +25,7 @@ class Edit : public NodeBuilder {
                            std::vector<std::string> output_names);
   // All nodes that read `old` will read `by`; graph outputs keep their names. Follows earlier replacements.
   void replace(ValueId old, ValueId by);
+  // n goes, unless something that stays reads what it computes.
   void erase(NodeId n);
   // What `v` has become so far.
   ValueId resolve(ValueId v) const;
@@ -36,6 +37,7 @@ class Edit : public NodeBuilder {
 
  private:
   void place_node();
+  void keep_what_is_read(const std::vector<std::size_t>& order);
 
   Graph& graph_;
   GraphBuilder builder_;

@@ -112,9 +112,13 @@ bool is_filled_with(const Graph& g, ValueId v, double x) {
          std::memcmp(bytes, bytes + one.bytes(), t.bytes() - one.bytes()) == 0;
 }
 
+bool is_shaped_like(const Graph& g, ValueId v, ValueId x) { return g.at(v).shape && g.at(v).shape == g.at(x).shape; }
+
 bool about(double x, double constant, DType t) {
   // Exporters print constants with four to ten digits; of a sixteen-bit type, its own rounding comes on top.
-  const double tolerance = t == DType::f32 || t == DType::f64 ? 1e-4 : 5e-3;
+  // Of a half or a whole, which every type holds, only the rounding of their factors is left.
+  const bool wide = t == DType::f32 || t == DType::f64, held = constant == 1 || constant == 0.5;
+  const double tolerance = wide ? (held ? 1e-6 : 1e-4) : (held ? 1e-3 : 5e-3);
   return std::abs(x - constant) <= tolerance * std::abs(constant);
 }
 

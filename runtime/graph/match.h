@@ -75,6 +75,8 @@ class Match {
 
 // Whether v is a constant that holds x everywhere, bit for bit, and something at all.
 bool is_filled_with(const Graph& g, ValueId v, double x);
+// Whether v is known to have the shape of x.
+bool is_shaped_like(const Graph& g, ValueId v, ValueId x);
 // Whether x is `constant` as some exporter rounded it, in the precision of t.
 bool about(double x, double constant, DType t);
 

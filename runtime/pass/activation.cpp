@@ -48,8 +48,7 @@ std::optional<Activation> activation(const Graph& g, const Uses& uses, NodeId n,
       const auto has_x = [](const Term& t) { return t.power[0] > 0; };
       if (std::none_of(y->begin(), y->end(), has_x)) continue;  // goes on, as 1 + f does
       Activation a{n, x, root.out[0], *y, *argument, {}};
-      if (!is(a, m) ||
-          !m.wants(g.at(x).shape == g.at(a.result).shape, "its constants are larger than '", g.at(x).name, "'") ||
+      if (!is(a, m) || !m.wants(is_shaped_like(g, a.result, x), "its constants are larger than '", g.at(x).name, "'") ||
           !m.wants_no_other_readers(a.result))
         continue;
       a.nodes = m.nodes();

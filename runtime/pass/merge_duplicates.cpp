@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <unordered_map>
 
 #include "runtime/pass/passes.h"
@@ -14,6 +15,7 @@ std::size_t hash(const Node& n, const std::vector<ValueId>& in) {
     if (const auto* x = std::get_if<std::int64_t>(&value)) mix(*x);
     if (const auto* xs = std::get_if<std::vector<std::int64_t>>(&value))
       for (const auto x : *xs) mix(x);
+    if (const auto* x = std::get_if<float>(&value)) mix(std::bit_cast<std::int32_t>(*x));
   }
   return h;
 }

@@ -130,14 +130,15 @@ class Reader {
     ValueId of;
     double factor;
   };
-  std::optional<Mean> mean(ValueId v, std::string_view sum = "ReduceSum") {
+  std::optional<Mean> mean(ValueId v, std::string_view sum = "ReduceSum", int depth = 0) {
+    if (depth > most_nested) return std::nullopt;
     const std::size_t before = m_.size();
     if (const auto product = m_.with_constant(v, "Mul"))
-      if (auto m = mean(product->other, sum)) return m->factor *= product->value, m;
+      if (auto m = mean(product->other, sum, depth + 1)) return m->factor *= product->value, m;
     m_.keep(before);
     if (const Node* n = m_.by(v, "Div"))
       if (const auto by = m_.number(n->in[1]))
-        if (auto m = mean(n->in[0], sum)) return m->factor /= *by, m;
+        if (auto m = mean(n->in[0], sum, depth + 1)) return m->factor /= *by, m;
     m_.keep(before);
     if (const Node* n = m_.by(v, sum)) return Mean{n, n->in[0], elements(*n)};
     const Node* n = sum == "ReduceSum" ? m_.by(v, "ReduceMean") : nullptr;
@@ -242,7 +243,9 @@ class Reader {
 
   // The axes are the last ones and the statistics keep them; numbers are gathered, and what is multiplied fits.
   bool fits() {
-    if (!m_.wants(known(c_.x), "the shape of '", name(c_.x), "' is not known")) return false;
+    if (!m_.wants(known(c_.x) && known(c_.result), "the shape of '", name(c_.x), "' is not known") ||
+        !m_.wants(shape(c_.result) == shape(c_.x), "its constants are larger than '", name(c_.x), "'"))
+      return false;
     const int rank = shape(c_.x).rank();
     for (const Node* mean : {spread_.node, centring_}) {
       if (!mean) continue;
@@ -294,7 +297,8 @@ class Reader {
     if (r == NodeId::none || g_.at(r).op->name != "Cast") return;
     const ValueId narrow = Match(m_).before_widening(c_.x);
     if (narrow == c_.x || dtype(g_.at(r).out[0]) != dtype(narrow)) return;
-    if (c_.scale != ValueId::none && dtype(c_.scale) != dtype(narrow)) return;
+    for (const ValueId v : {c_.scale, c_.bias})
+      if (v != ValueId::none && dtype(v) != dtype(narrow)) return;
     m_.add(r);
     c_.last = r;
     c_.result = g_.at(r).out[0];

@@ -17,7 +17,8 @@ class Reader {
 
   std::optional<Rotation> read(NodeId n) {
     const Node& root = g_.at(n);
-    if (!root.op->domain.empty() || !g_.at(root.out[0]).shape) return std::nullopt;
+    if (!root.op->domain.empty() || !g_.at(root.out[0]).shape || !dtypes::floats.has(g_.at(root.out[0]).dtype))
+      return std::nullopt;
     c_.last = n;
     c_.result = root.out[0];
     m_.add(n);
@@ -92,8 +93,11 @@ class Reader {
   std::optional<Product> product(ValueId v) {
     const Node* n = m_.by(v, "Mul");
     if (!n || !known(v)) return std::nullopt;
-    for (const std::size_t i : {0, 1})
+    const std::size_t before = m_.size();
+    for (const std::size_t i : {0, 1}) {
+      m_.keep(before);
       if (const auto a = member(n->in[i]); a && shape(n->in[i]) == shape(v)) return Product{*a, n->in[1 - i]};
+    }
     return std::nullopt;
   }
 

@@ -21,10 +21,10 @@ std::optional<Logistic> logistic(const Graph& g, const Uses& uses, NodeId n, Fur
   const Node* exp = sum ? m.by(sum->other, "Exp") : nullptr;
   const Node* minus = exp ? m.by(exp->in[0], "Neg") : nullptr;
   if (!minus || !m.wants(sum->value == 1, "it adds ", sum->value, ", not 1") ||
-      !m.wants(g.at(root.in[quotient ? 1 : 0]).shape == g.at(minus->in[0]).shape, "its 1 is larger than its x") ||
+      !m.wants(is_shaped_like(g, root.in[quotient ? 1 : 0], minus->in[0]), "its 1 is larger than its x") ||
       !m.wants_no_other_readers(root.out[0]))
     return std::nullopt;
-  const bool times_one = !quotient || m.number(root.in[0]) == 1.0;
+  const bool times_one = !quotient || (m.number(root.in[0]) == 1.0 && is_shaped_like(g, root.out[0], minus->in[0]));
   return Logistic{n, minus->in[0], times_one ? ValueId::none : root.in[0], root.out[0], m.nodes()};
 }
 

@@ -66,7 +66,7 @@ std::optional<Positions> positions(const Graph& g, ValueId v) {
   if ((t.dtype() != DType::i64 && t.dtype() != DType::i32) || t.rank() == 0 || t.size() < 2) return std::nullopt;
   const bool columns = t.dim(t.rank() - 1) == t.size();
   if (!columns && (t.rank() < 2 || t.dim(t.rank() - 2) != t.size())) return std::nullopt;
-  const Shape values = integers(t);
+  const Shape values = integers(t.reshaped({t.size()}));
   for (std::size_t i = 0; i < values.size(); ++i)
     if (values[i] != values[0] + static_cast<std::int64_t>(i)) return std::nullopt;
   return Positions{columns, values[0]};

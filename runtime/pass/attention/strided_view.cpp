@@ -95,7 +95,7 @@ bool follow_gather(StridedView& view, const Graph& g, const Node& n) {
   const Shape& x = shape_of(g, n.in[0]);
   const auto axis = static_cast<std::size_t>(normal_axis(attr.integer("axis"), x.rank()));
   const Tensor& at = *constant(g, n, 1);
-  const std::int64_t index = integers(at)[0];
+  const std::int64_t index = integers(at.reshaped({1}))[0];
   if (!cut(view, axis, index < 0 ? index + x[axis] : index, 1, 1)) return false;
   const auto place = view.axes.begin() + static_cast<std::ptrdiff_t>(axis);
   const auto next = view.axes.erase(place);
@@ -175,11 +175,12 @@ ValueId read_through(const Graph& g, const Node& n, ValueId v) {
   double factor;
   if (is_scaling(op)) return scaled_operand(g, n, v, factor);
   const auto given = [&](std::size_t i) { return i >= n.in.size() || n.in[i] == ValueId::none || constant(g, n, i); };
-  const bool reads = is_reshape(op) || op == "Transpose" || op == "Expand" || op == "Split" ||
-                     (op == "Cast" && widens(g.at(n.in[0]).dtype, g.at(v).dtype)) ||
-                     (op == "Slice" && given(1) && given(2) && given(3) && given(4)) ||
-                     (op == "Gather" && constant(g, n, 1) && g.at(n.in[1]).constant.size() == 1) ||
-                     (op == "Einsum" && n.in.size() == 1 && (shape_of(g, v).empty() || !permutation(g, n).empty()));
+  const bool reads =
+      is_reshape(op) || op == "Transpose" || op == "Expand" || op == "Split" ||
+      (op == "Cast" && widens(g.at(n.in[0]).dtype, g.at(v).dtype)) ||
+      (op == "Slice" && given(1) && given(2) && given(3) && given(4)) ||
+      (op == "Gather" && constant(g, n, 1) && g.at(n.in[1]).constant.size() == 1) ||
+      (op == "Einsum" && n.in.size() == 1 && (shape_of(g, n.in[0]).empty() || !permutation(g, n).empty()));
   return reads ? n.in[0] : ValueId::none;
 }
 
