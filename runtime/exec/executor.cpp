@@ -110,10 +110,10 @@ class TaskRun {
   }
 
   Run& run_;
-  tbb::task_group group_;
   std::vector<std::int32_t> together_;  // by step: the next step of the task it was spawned with; -1 the last
   // Orders a task after who spawned it, and the end after all. TBB does so itself, but invisibly to race detectors.
   std::atomic<std::int64_t> handed_over_{0};
+  tbb::task_group group_;  // the last: it waits for its tasks before what they use is gone
 };
 
 void run_steps(Frame& frame, const Workers& workers, const ExecuteOptions& options) {

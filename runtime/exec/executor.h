@@ -1,5 +1,6 @@
 #pragma once
 // The run loop: Plan + inputs -> outputs.
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -14,8 +15,9 @@ struct ExecuteOptions {
   Observer* observer = nullptr;
   const Cancellation* cancellation = nullptr;
   Deadline deadline = {};
-  SubgraphRunner* subgraphs = nullptr;  // for If; without one such a node is an error
-  bool ordered = false;                 // steps in order on the calling thread; loops in kernels use all threads
+  SubgraphRunner* subgraphs = nullptr;               // for If; without one such a node is an error
+  std::chrono::steady_clock::time_point began = {};  // what times count from that the observer is told; not set: now
+  bool ordered = false;  // steps in order on the calling thread; loops in kernels use all threads
 };
 
 // Runs the plan once. `inputs` are in the order of plan->graph.inputs, with the plan's types and shapes. Outputs are in

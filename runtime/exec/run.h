@@ -35,7 +35,8 @@ class Run {
 
   Frame& frame_;
   const ExecuteOptions& options_;
-  const Clock::time_point begin_ = options_.observer ? Clock::now() : Clock::time_point();
+  const Clock::time_point begin_ =
+      options_.observer && options_.began == Clock::time_point() ? Clock::now() : options_.began;
   const LoopControl loops_;
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;

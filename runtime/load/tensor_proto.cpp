@@ -152,7 +152,6 @@ Tensor TensorReader::read(const TensorProto& proto) try {
   check(!proto.has_segment(), Code::unsupported, "is stored in segments");
   Shape shape(proto.dims().begin(), proto.dims().end());
   const std::int64_t elements = element_count(shape);
-  check(elements <= std::numeric_limits<std::int64_t>::max() / 16, "shape ", shape, " is too large");
   if (size_of(dtype) == 0) refuse(proto, dtype, elements);
   if (proto.data_location() == TensorProto::EXTERNAL)
     return from_bytes(dtype, std::move(shape),

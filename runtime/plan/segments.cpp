@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "runtime/base/error.h"
+
 namespace tessera {
 namespace {
 
+constexpr std::size_t most_bytes = std::size_t{1} << 62;  // of all segments but one
 constexpr std::size_t free_segments_tried = 512;  // the most recently freed; keeps planning linear in very wide graphs
 
 void unite(Segments::Users& into, const Segments::Users& from) {
@@ -16,6 +19,7 @@ void unite(Segments::Users& into, const Segments::Users& from) {
 }  // namespace
 
 std::int32_t Segments::append(std::size_t bytes) {
+  check(end_ <= most_bytes, Code::run_time, "out of memory: the values of the graph take more than can be addressed");
   std::int32_t s = static_cast<std::int32_t>(segments_.size());
   if (spare_.empty()) {
     segments_.emplace_back();

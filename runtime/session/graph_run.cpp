@@ -19,6 +19,7 @@ GraphRun::GraphRun(Graph graph, const Registry& registry, const SessionOptions& 
 NamedTensors GraphRun::run(const NamedTensors& inputs, ExecuteOptions options) {
   std::vector<Tensor> in;
   for (const auto& i : plan_->graph.inputs) in.push_back(inputs.at(plan_->graph.at(i.value).name));
+  if (options.observer) options.began = std::chrono::steady_clock::now();
   BranchesOfRun branches(branches_, workers_, options);
   options.subgraphs = &branches;
   auto results = execute(*frame_, in, workers_, options);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/exec/frame.h"
+#include "runtime/op/loop_threads.h"
 #include "runtime/policy/apply.h"
 
 namespace tessera {
@@ -43,7 +44,8 @@ class FrameLease {
 };
 
 // Thread rule: any thread may call `get`; of several that ask for the same new shapes one makes the plan, the others
-// wait for it. When making it fails all of them get the error, and the next to ask tries again.
+// wait for it, whatever becomes of the run that makes it. When making it fails each of them gets an error of its own,
+// and the next to ask tries again.
 class PlanCache {
  public:
   PlanCache(std::size_t limit, std::shared_ptr<ArenaPool> arenas)
@@ -53,13 +55,18 @@ class PlanCache {
     Asked asked = ask(inputs, at);
     if (asked.mine) {
       try {
+        const LoopScope whole({.serial = current_loops().serial});  // not stopped with the run that asks
         asked.mine->set_value(std::make_shared<PlannedRuns>(std::make_shared<const Plan>(make()), arenas_));
       } catch (...) {
         forget(inputs, at);
         asked.mine->set_exception(std::current_exception());
       }
     }
-    return asked.runs.get();
+    try {
+      return asked.runs.get();
+    } catch (const Error& e) {
+      throw Error(e);  // which whoever catches it may add to
+    }
   }
   std::size_t size() const;
 

@@ -141,6 +141,7 @@ NamedTensors Session::run(const NamedTensors& inputs, const RunOptions& options)
   check_memory(lease.frame().plan(), state_->options.memory_limit);
   ExecuteOptions execute_options{
       .observer = options.observer, .cancellation = options.cancellation.get(), .deadline = options.deadline};
+  if (options.observer) execute_options.began = std::chrono::steady_clock::now();
   BranchesOfRun branches(state_->branches, state_->workers, execute_options);
   execute_options.subgraphs = &branches;
   auto results = execute(lease.frame(), tensors, state_->workers, execute_options);

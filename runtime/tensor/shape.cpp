@@ -1,5 +1,7 @@
 #include "runtime/tensor/shape.h"
 
+#include <algorithm>
+
 namespace tessera {
 
 std::ostream& operator<<(std::ostream& o, const Shape& s) {
@@ -9,19 +11,16 @@ std::ostream& operator<<(std::ostream& o, const Shape& s) {
 }
 
 std::int64_t element_count(std::span<const std::int64_t> dims) {
-  constexpr std::int64_t limit = std::int64_t{1} << 62;
+  constexpr std::int64_t limit = std::int64_t{1} << 47;
   bool empty = false;
+  std::int64_t n = 1;
   for (const auto d : dims) {
     check(d >= 0, "negative dimension in shape ", Shape(dims));
     empty = empty || d == 0;
+    check(d == 0 || n <= limit / d, "shape ", Shape(dims), " has too many elements");
+    n *= std::max<std::int64_t>(d, 1);
   }
-  if (empty) return 0;
-  std::int64_t n = 1;
-  for (const auto d : dims) {
-    check(n <= limit / d, "shape ", Shape(dims), " has too many elements");
-    n *= d;
-  }
-  return n;
+  return empty ? 0 : n;
 }
 
 Shape row_major_strides(const Shape& shape) {

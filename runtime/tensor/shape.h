@@ -23,7 +23,8 @@ using Axes = InlineVector<std::int64_t, 8>;
 // "[2x3]"; a scalar is "[]".
 std::ostream& operator<<(std::ostream& o, const Shape& s);
 
-// Product of dims. Error(bad_input) on a negative dim or when the product exceeds 2^62.
+// Product of dims. Error(bad_input) on a negative dim, or when the product, zeros apart, exceeds 2^47: no process can
+// address as many bytes, and sizes in bytes stay far from overflow.
 std::int64_t element_count(std::span<const std::int64_t> dims);
 
 // Product of dims without checks, for shapes known to be good.

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdlib>
-#include <limits>
 
 #include "runtime/base/pages.h"
 #include "runtime/tensor/convert.h"
@@ -26,7 +25,6 @@ std::shared_ptr<void> allocate(std::size_t bytes) {
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
   check(size_of(dtype) > 0, Code::unsupported, "tensors of type ", dtype, " cannot be executed");
   size_ = element_count(shape_);
-  check(size_ <= std::numeric_limits<std::int64_t>::max() / 16, "shape ", shape_, " is too large");
   auto block = allocate(bytes());
   data_ = block.get();
   owner_ = std::move(block);

@@ -7,6 +7,7 @@
 
 #include "runtime/graph/build.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/segments.h"
 #include "tests/support/random_graph.h"
 
 namespace tessera {
@@ -202,6 +203,12 @@ TEST(Memory, planning_takes_time_in_proportion_to_the_steps) {
   const double few = planning(1250), many = planning(10000);
   EXPECT_LT(many, 40 * few);
   RecordProperty("growth", std::to_string(many / few));
+}
+
+TEST(Segments, refuse_more_than_can_be_addressed) {
+  Segments segments;
+  const auto never = [](const Segments::Users&) { return false; };
+  EXPECT_THROW(for (int i = 0; i < 16; ++i) segments.grow(std::size_t{1} << 61, never), Error);
 }
 
 }  // namespace

@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "runtime/plan/plan.h"
+#include "tests/support/graph_notation.h"
 #include "tests/support/interpret.h"
+#include "tests/support/made_up.h"
 #include "tests/support/random_graph.h"
 
 namespace tessera {
@@ -76,6 +78,19 @@ TEST(Session, refuses_runs_beyond_the_memory_limit) {
                 session.run({{"x", large}});
               }),
               HasSubstr(concat("needs ", needed, " bytes of memory, the limit is 1000")));
+}
+
+TEST(Session, refuses_values_that_no_memory_holds) {
+  const auto complaint = [](const char* inputs, const char* text) {
+    return message_of([&] {
+      const Graph g = graph_of(inputs, text);
+      const auto in = made_up_inputs(g);
+      Session(g, {.threads = 1}).run({in.begin(), in.end()});
+    });
+  };
+  EXPECT_THAT(complaint("x: f64[1]", "ReduceSum(Expand(x, i64{2305843009213693952}))"), HasSubstr("too many elements"));
+  EXPECT_THAT(complaint("x: f32[1]", "ReduceMax(Tile(x, i64{4611686018427387904}))"), HasSubstr("too many elements"));
+  EXPECT_THAT(complaint("x: f32[1]", "ReduceMax(Tile(Neg(x), i64{70368744177664}))"), HasSubstr("out of memory"));
 }
 
 TEST(Session, reuses_the_memory_of_large_outputs_that_were_let_go) {
@@ -180,13 +195,18 @@ TEST(Session, shows_an_observer_what_branches_do) {
     void step(const StepEvent& event) override {
       const std::lock_guard lock(mutex);
       ops.emplace_back(event.op);
+      begins.push_back(event.begin_ns);
+      ends.push_back(event.end_ns);
     }
     std::mutex mutex;
     std::vector<std::string> ops;
+    std::vector<std::int64_t> begins, ends;
   } seen;
   Session session(with_branches(), {.threads = 1});
   session.run({{"c", tensor_from_text("bool true")}, {"x", tensor_from_text("{0, 3}")}}, {.observer = &seen});
   EXPECT_THAT(seen.ops, testing::ElementsAre("Add", "If", "Neg"));
+  EXPECT_LE(seen.begins[1], seen.begins[0]);  // a branch runs inside of its If
+  EXPECT_LE(seen.ends[0], seen.ends[1]);
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ void tsr_call::conclude(std::string_view what) const {
   } catch (const Error& e) {
     if (e.code() == Code::internal) throw Error(Code::plugin, e.message());  // a parameter read as another type
     throw;
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& e) {
     throw Error(Code::plugin, concat("an exception escaped from its ", what, ": ", e.what()));
   } catch (...) {

@@ -5,6 +5,7 @@
 // rule: a call belongs to one thread; only `parallel` bodies may use it from others, for reading and `fail`.
 #include <tessera/plugin.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <optional>
@@ -111,6 +112,9 @@ auto in_plugin(const std::string& frame, F&& f) {
     throw e.in(frame);
   }
 }
+
+// An index that a plugin gave; one past every list stays so.
+inline int index(std::uint32_t i) { return static_cast<int>(std::min(i, std::uint32_t{1} << 30)); }
 
 inline tsr_tensor absent_tensor() { return {nullptr, nullptr, 0, 0}; }
 inline tsr_tensor tensor_of(const Tensor& t) {

@@ -16,12 +16,12 @@ class GradientCall final : public tsr_call {
   GradientCall(GradContext& g, const MethodParameters* parameters)
       : tsr_call(parameters), g_(g), gradients(static_cast<std::size_t>(g.inputs()), ValueId::none) {}
 
-  tsr_tensor input(std::uint32_t i) const override { return has(i) ? type_of(g_.in(at(i))) : absent_tensor(); }
+  tsr_tensor input(std::uint32_t i) const override { return has(i) ? type_of(g_.in(index(i))) : absent_tensor(); }
   tsr_tensor output(std::uint32_t i) const override {
-    return at(i) < g_.outputs() ? type_of(g_.out(at(i))) : absent_tensor();
+    return index(i) < g_.outputs() ? type_of(g_.out(index(i))) : absent_tensor();
   }
 
-  std::int64_t grad_input(std::uint32_t i) override { return has(i) ? handle(g_.in(at(i))) : 0; }
+  std::int64_t grad_input(std::uint32_t i) override { return has(i) ? handle(g_.in(index(i))) : 0; }
   std::int64_t grad_output(std::uint32_t i) override { return handle(g_.out(checked_output(i))); }
   std::int64_t grad_dout(std::uint32_t i) override { return handle(g_.dout(checked_output(i))); }
   std::int64_t grad_constant(double value) override {
@@ -29,7 +29,7 @@ class GradientCall final : public tsr_call {
     return handle(g_.scalar_like(g_.in(0), value));
   }
   std::int64_t grad_integers(std::span<const std::int64_t> values) override { return handle(g_.ints(values)); }
-  bool grad_needed(std::uint32_t i) const override { return g_.needs(at(i)); }
+  bool grad_needed(std::uint32_t i) const override { return g_.needs(index(i)); }
 
   std::int64_t grad_node(std::string_view name, std::span<const std::int64_t> in, std::string_view attributes,
                          std::uint32_t outputs) override {
@@ -58,11 +58,10 @@ class GradientCall final : public tsr_call {
   std::vector<ValueId> gradients;
 
  private:
-  static int at(std::uint32_t i) { return static_cast<int>(std::min<std::uint32_t>(i, 1u << 20)); }
-  bool has(std::uint32_t i) const { return g_.has(at(i)); }
+  bool has(std::uint32_t i) const { return g_.has(index(i)); }
   int checked_output(std::uint32_t i) const {
     check(i < g_.op().outputs.size(), Code::plugin, "its gradient rule asks for output ", i);
-    return at(i);
+    return index(i);
   }
   std::int64_t handle(ValueId v) {
     values_.push_back(v);

@@ -20,7 +20,7 @@ class ShapeCall final : public tsr_call {
       : tsr_call(parameters), c_(c), set_(static_cast<std::size_t>(c.outputs())) {}
 
   tsr_tensor input(std::uint32_t i) const override {
-    const int at = static_cast<int>(i);
+    const int at = index(i);
     return c_.has(at) ? tensor_of(c_.dtype(at), c_.in(at)) : absent_tensor();
   }
 
@@ -63,12 +63,12 @@ class FlopsCall final : public tsr_call {
  public:
   FlopsCall(const ShapeContext& c, const MethodParameters* parameters) : tsr_call(parameters), c_(c) {}
   tsr_tensor input(std::uint32_t i) const override {
-    const int at = static_cast<int>(i);
+    const int at = index(i);
     return c_.has(at) ? tensor_of(c_.dtype(at), c_.in(at)) : absent_tensor();
   }
   tsr_tensor output(std::uint32_t i) const override {
-    if (static_cast<int>(i) >= c_.outputs()) return absent_tensor();
-    return tensor_of(output_type(adopted(c_.op), c_, i), c_.out(static_cast<int>(i)));
+    if (index(i) >= c_.outputs()) return absent_tensor();
+    return tensor_of(output_type(adopted(c_.op), c_, i), c_.out(index(i)));
   }
 
  private:
@@ -79,11 +79,11 @@ class KernelCall final : public tsr_call {
  public:
   KernelCall(const KernelContext& k, const MethodParameters* parameters) : tsr_call(parameters), k_(k) {}
   tsr_tensor input(std::uint32_t i) const override {
-    const int at = static_cast<int>(i);
+    const int at = index(i);
     return k_.has(at) ? tensor_of(k_.in(at)) : absent_tensor();
   }
   tsr_tensor output(std::uint32_t i) const override {
-    const int at = static_cast<int>(i);
+    const int at = index(i);
     return k_.wants(at) ? tensor_of(k_.out(at)) : absent_tensor();
   }
 

@@ -48,7 +48,7 @@ static void attributes(Kernel& k) {
 static void ports(Kernel& k) {
   const auto y = k.write<float>(0);
   float there = 0, sum = 0;
-  for (std::uint32_t i = 0; i < 4; ++i)
+  for (const std::uint32_t i : {0u, 1u, 2u, 3u, 1u << 31, UINT32_MAX})  // of which the last two are no inputs
     if (k.has(i)) {
       ++there;
       sum += k.read<float>(i)[0];
