@@ -112,14 +112,14 @@ class GridTaps {
     return static_cast<std::int64_t>(std::clamp<C>(x, 0, static_cast<C>(size - 1)));
   }
 
-  // The taps of one number of a point. Where it says nothing (NaN, or too far to count) it is taken for far outside.
+  // The taps of one number of a point. What is too far to count is taken for far outside on its side, NaN for below.
   Axis find_axis(C number, std::int64_t size) const {
     constexpr C far = 0x1p40f;
     const C n = static_cast<C>(size), low = s_.align_corners ? C(0) : C(-0.5),
             high = low + n - (s_.align_corners ? C(1) : C(0));
     C x = s_.align_corners ? (number + 1) / 2 * (n - 1) : ((number + 1) * n - 1) / 2, slope = (high - low) / 2;
     if (s_.mode == GridSampling::Mode::nearest) x = std::nearbyint(x);
-    if (!(std::abs(x) < far)) x = -far;
+    if (!(std::abs(x) < far)) x = x > 0 ? far : -far;
     if (x < low || x > high) {
       C sign = 1;
       if (s_.padding == GridSampling::Padding::border) x = std::clamp<C>(x, 0, n - 1), sign = 0;

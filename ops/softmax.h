@@ -67,9 +67,7 @@ Compute<T> peak(const T* x, std::int64_t n) {
 
 // Before 13, axes from `axis` on were taken as one: flatten to a matrix, work on its rows, restore the shape.
 inline void rows_of_matrix(RewriteContext& c, std::string_view op) {
-  const auto it = c.attributes.find("axis");
-  const std::int64_t axis = it == c.attributes.end() ? 1 : std::get<std::int64_t>(it->second);
-  check(!c.in.empty(), "needs an input");
+  const std::int64_t axis = c.attr().has("axis") ? c.attr().integer("axis") : 1;
   const auto s = c.build.shape(c.in[0]);
   if (axis == -1 || (s && axis == s->rank() - 1)) {
     c.attributes.insert_or_assign("axis", std::int64_t{-1});

@@ -81,7 +81,8 @@ extern constinit const OpDef op_grid_sample = define({
                  "{{{1, 2, 4, 8, 16}}}; {{{-0.3}, {0.55}, {1.3}, {-1.9}}}; mode=\"cubic\"; padding_mode=\"reflection\" "
                  "-> {{{2.417969, 11.32227, 14.32812, 3.160156}}}",
                  "{{{1, 2, 4, 8, 16}}}; {{{-0.3}, {0.55}, {1.3}, {nan}}}; mode=\"nearest\"; padding_mode=\"border\" -> "
-                 "{{{2, 8, 16, 1}}}"},
+                 "{{{2, 8, 16, 1}}}",
+                 "{{{1, 2, 4}}}; {{{inf}, {-inf}, {1e30}, {-1e30}}}; padding_mode=\"border\" -> {{{4, 1, 4, 1}}}"},
 });
 
 }  // namespace tessera

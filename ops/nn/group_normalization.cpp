@@ -18,10 +18,8 @@ std::vector<ValueId> gradient(GradContext& g) { return normalize_groups_gradient
 // Before 21, scale and bias were given per group; now per channel: repeat each C / num_groups times.
 void per_channel(RewriteContext& c) {
   check(c.in.size() == 3, "needs inputs X, scale and bias");
-  const auto groups = c.attributes.find("num_groups");
-  check(groups != c.attributes.end(), "needs attribute 'num_groups'");
   auto& b = c.build;
-  const ValueId number = b.ints({std::get<std::int64_t>(groups->second)});
+  const ValueId number = b.ints({c.attr().integer("num_groups")});
   const ValueId channels = b.node("Gather", {b.node("Shape", {c.in[0]}), b.ints({1})});
   const ValueId table = b.node("Concat", {number, b.node("Div", {channels, number})}, {{"axis", std::int64_t{0}}});
   for (const std::size_t i : {1, 2}) {

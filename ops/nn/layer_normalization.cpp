@@ -16,7 +16,11 @@ void shape(ShapeContext& c) {
 }
 
 void dtype(const AttributeReader& attr, std::span<const DType>, std::span<DType> out) {
-  for (std::size_t i = 1; i < out.size(); ++i) out[i] = attr.dtype("stash_type");
+  if (out.size() < 2) return;
+  const DType stash = attr.dtype("stash_type");
+  check(stash == DType::f32 || stash == DType::bf16, "stash_type is ", attr.integer("stash_type"),
+        "; Mean and InvStdDev are f32 (1) or bf16 (16)");
+  for (std::size_t i = 1; i < out.size(); ++i) out[i] = stash;
 }
 
 void store(const KernelContext& k, int i, std::int64_t at, double value) {
@@ -30,7 +34,8 @@ void store(const KernelContext& k, int i, std::int64_t at, double value) {
 void kernel(const KernelContext& k) {
   const int axis = k.axis();
   const Shape& s = k.in(0).shape();
-  const std::int64_t n = count(std::span(s).subspan(static_cast<std::size_t>(axis))), rows = n ? k.in(0).size() / n : 0;
+  const std::int64_t rows = count(std::span(s).first(static_cast<std::size_t>(axis))),
+                     n = count(std::span(s).subspan(static_cast<std::size_t>(axis)));  // 0: the moments are NaN
   const double epsilon = k.attr.real("epsilon");
   with_type(Floats{}, k.in(0).dtype(), [&]<class T>(Type<T>) {
     const T* x = k.in(0).read<T>().data();
@@ -88,7 +93,8 @@ extern constinit const OpDef op_layer_normalization = define({
     .examples = {"{{1, 3}, {-2, 2}}; {1, 2}; {0, 1}; epsilon=0 -> {{-1, 3}, {-1, 3}}; {{2}, {0}}; {{1}, {0.5}}",
                  "{{1, 3}, {5, 8}}; {{1}, {2}}; epsilon=0 -> {{-1, 1}, {-2, 2}}",
                  "{{0, 2}, {4, 6}}; _; {{1, 2}, {3, 4}}; axis=0; epsilon=4 -> "
-                 "{{0, 1.66666667}, {3.33333333, 5}}"},
+                 "{{0, 1.66666667}, {3.33333333, 5}}",
+                 "f32[2x0]{} -> f32[2x0]{}; {{nan}, {nan}}; {{nan}, {nan}}"},
 });
 
 }  // namespace tessera

@@ -193,15 +193,30 @@ std::vector<ValueId> gradient(GradContext& g) {
   return {g.node("tessera::ResizeGrad", in, g.attr().all())};
 }
 
-// Scales were the second input, coordinates asymmetric, and nearest looked up when shrinking, else down.
+// Scales were the second input, coordinates asymmetric. Nearest looked up along the axes that shrink and down along
+// those that grow: the former are resized first, by themselves.
 void adapt_11(RewriteContext& c) {
   c.in.resize(2, ValueId::none);
   c.in.insert(c.in.begin() + 1, ValueId::none);
-  bool shrinks = false;
-  if (const Tensor* scales = c.in[2] == ValueId::none ? nullptr : c.build.value(c.in[2]))
-    for (const double s : doubles(*scales)) shrinks = shrinks || s < 1;
   c.attributes["coordinate_transformation_mode"] = std::string("asymmetric");
-  c.attributes["nearest_mode"] = std::string(shrinks ? "ceil" : "floor");
+  c.attributes["nearest_mode"] = std::string("floor");
+  if (!c.has(2) || c.attr().text("mode") != "nearest") return;
+  bool shrinks = true, grows = true;  // while scales are not known
+  if (const Tensor* scales = c.build.value(c.in[2])) {
+    const auto factors = doubles(*scales);
+    shrinks = std::ranges::any_of(factors, [](double s) { return s < 1; });
+    grows = std::ranges::any_of(factors, [](double s) { return s > 1; });
+  }
+  if (!shrinks) return;
+  Attributes up = c.attributes;
+  up["nearest_mode"] = std::string("ceil");
+  if (!grows) {
+    c.attributes = std::move(up);
+    return;
+  }
+  const ValueId one = c.build.scalar_like(c.in[2], 1);
+  c.in[0] = c.build.node("Resize", {c.in[0], ValueId::none, c.build.node("Min", {c.in[2], one})}, std::move(up));
+  c.in[2] = c.build.node("Max", {c.in[2], one});
 }
 
 }  // namespace

@@ -12,7 +12,10 @@ void shape(ShapeContext& c) {
   check(!c.attr.has("num_outputs") || c.attr.integer("num_outputs") == outputs, "num_outputs is ",
         c.attr.has("num_outputs") ? c.attr.integer("num_outputs") : 0, " but the node has ", outputs, " outputs");
   if (!c.has(1)) {
-    const std::int64_t chunk = size / outputs + (size % outputs != 0);  // the last part may be smaller
+    const std::int64_t chunk = size / outputs + (size % outputs != 0);
+    // The last part may be smaller where num_outputs is given: before opset 18, which brought it, all were equal.
+    check(c.attr.has("num_outputs") ? chunk * (outputs - 1) <= size : size % outputs == 0, "size ", size,
+          " of the axis does not make ", outputs, c.attr.has("num_outputs") ? "" : " equal", " parts");
     for (std::int64_t i = 0, rest = size; i < outputs; ++i, rest -= part[axis]) {
       part[axis] = std::min(chunk, rest);
       c.out(static_cast<int>(i), part);

@@ -43,7 +43,7 @@ void kernel(const KernelContext& k) {
   auto* to = static_cast<std::byte*>(k.out(0).raw());
   const auto first_of = [&](std::int64_t batch) {
     const std::int64_t first = k.has(write_indices) ? k.in(write_indices).read<std::int64_t>()[batch] : 0;
-    check(first >= 0 && (circular || first + count <= length), "write_indices[", batch, "] = ", first, ": ", count,
+    check(first >= 0 && (circular || first <= length - count), "write_indices[", batch, "] = ", first, ": ", count,
           " places from there are outside of past_cache, which has ", length);
     return circular ? first % length : first;
   };

@@ -4,7 +4,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "runtime/graph/build.h"
 #include "runtime/load/functions.h"
@@ -15,11 +14,14 @@ namespace tessera {
 // Attributes of the call that a function's body refers to by name.
 using Bindings = std::map<std::string, onnx::AttributeProto, std::less<>>;
 
+// Names taken in the graph being built; with each, the number that its last namesake got.
+using NodeNames = std::unordered_map<std::string, std::size_t>;
+
 // Where names are looked up while nodes are read: the main graph, a branch of If, or the body of a function call.
 // Borrows all that it points to.
 struct Scope {
   GraphBuilder& build;
-  std::unordered_set<std::string>& node_names;  // taken in the graph being built
+  NodeNames& node_names;
   const Opsets& opsets;
   std::string node_path = {}, value_path = {};  // empty, or end in '/'
   std::string module = {};                      // the module path of the call, inside functions

@@ -113,7 +113,7 @@ Graph Importer::body(Scope& scope, const onnx::GraphProto& proto, const std::str
   Graph g;
   g.name = proto.name();
   GraphBuilder build(g, registry_);
-  std::unordered_set<std::string> node_names;
+  NodeNames node_names;
   Scope inside{.build = build,
                .node_names = node_names,
                .opsets = scope.opsets,

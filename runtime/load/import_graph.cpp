@@ -1,5 +1,6 @@
 // A graph's inputs, initializers, nodes in order, and outputs.
 #include <algorithm>
+#include <unordered_set>
 
 #include "runtime/base/log.h"
 #include "runtime/base/nearest.h"
@@ -37,7 +38,7 @@ Graph Importer::graph(const onnx::GraphProto& proto, const Opsets& opsets) {
   Graph g;
   g.name = proto.name();
   GraphBuilder build(g, registry_);
-  std::unordered_set<std::string> node_names;
+  NodeNames node_names;
   Scope scope{.build = build, .node_names = node_names, .opsets = opsets};
   initializers(scope, proto);
   inputs(scope, proto);

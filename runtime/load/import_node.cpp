@@ -1,5 +1,6 @@
 // One node of the file: constants are read, older versions adapted, expansions written out.
 #include <algorithm>
+#include <unordered_set>
 
 #include "runtime/load/attribute_proto.h"
 #include "runtime/load/import.h"
@@ -14,15 +15,46 @@ namespace {
 using onnx::AttributeProto;
 using onnx::NodeProto;
 
-std::string unique_name(std::unordered_set<std::string>& taken, const std::string& name) {
-  if (taken.insert(name).second) return name;
-  for (std::size_t i = 1;; ++i)
-    if (auto other = concat(name, ".", i); taken.insert(other).second) return other;
+std::string unique_name(NodeNames& taken, const std::string& name) {
+  const auto [known, fresh] = taken.try_emplace(name, 0);
+  if (fresh) return name;
+  for (std::size_t& last = known->second;;)
+    if (auto other = concat(name, ".", ++last); taken.try_emplace(other, 0).second) return other;
 }
 
 // Frames are added once, by whoever knows the node first.
 void add_frame(Error& e, const std::string& frame) {
   if (std::string_view(e.what()).find("in " + frame) == std::string_view::npos) e.in(frame);
+}
+
+// What adaptations and kernels rely on before the node's types are checked: the first input, which every version of an
+// operator has, and a list of inputs without holes.
+void check_inputs(const OpDef& op, std::span<const ValueId> in) {
+  if (op.inputs.empty()) return;
+  const Port &first = op.inputs[0], &last = op.inputs[op.inputs.size() - 1];
+  check(first.presence != Presence::required || (!in.empty() && in[0] != ValueId::none), op.name, " needs input '",
+        first.name, "'");
+  if (last.presence != Presence::variadic) return;
+  for (std::size_t i = op.inputs.size() - 1; i < in.size(); ++i)
+    check(in[i] != ValueId::none, "input ", i, " of ", op.name, " is absent, but one behind it is not: '", last.name,
+          "' has no holes");
+}
+
+const Port* output_port(const OpDef& op, int i) {
+  return op.outputs.empty() ? nullptr : &op.outputs[std::min(static_cast<std::size_t>(i), op.outputs.size() - 1)];
+}
+
+// How many outputs the node has: of a list also those at the end that nobody named.
+int count_outputs(const OpDef& op, const NodeProto& proto) {
+  const int named = count_named(proto.output());
+  const Port* last = output_port(op, proto.output_size());
+  return named > 0 && last && last->presence == Presence::variadic ? proto.output_size() : named;
+}
+
+// Kernels write their first output and all of a list unasked; they look whether another one is wanted.
+bool needs_memory(const OpDef& op, int i) {
+  const Port* port = output_port(op, i);
+  return port && (port->presence == Presence::variadic || (i == 0 && port->presence == Presence::required));
 }
 
 }  // namespace
@@ -76,13 +108,14 @@ void Importer::unknown_operator(const Scope& scope, const std::string& domain, c
 }
 
 void Importer::operator_node(Scope& scope, const NodeProto& proto, const OpDef& op, std::string name) {
-  const int outputs = count_named(proto.output());
+  const int outputs = count_outputs(op, proto);
   std::vector<bool> wanted;
   for (int i = 0; i < outputs; ++i) wanted.push_back(!proto.output(i).empty());
   const auto version = static_cast<int>(std::min<std::int64_t>(scope.opsets.at(std::string(op.domain)), 1 << 30));
   RewriteContext c{op,      scope.build,       version, inputs(scope, proto), attributes(scope, proto),
                    outputs, std::move(wanted), {}};
   if (op.domain.empty() && version < 6) c.attributes.erase("consumed_inputs");  // said what could be written over
+  check_inputs(op, c.in);
   bodies(scope, proto, name, c.in, c.attributes);
   if (outputs == 0) return;  // computes nothing that anyone could read
   const std::size_t fresh = scope.build.graph.values.size();
@@ -97,8 +130,10 @@ void Importer::operator_node(Scope& scope, const NodeProto& proto, const OpDef& 
     std::vector<std::string> names;
     for (int i = 0; i < outputs; ++i) {
       const std::string& output = proto.output(i);
-      const bool plain = output.empty() || scope.value_path.empty();
-      names.push_back(plain ? output : scope.build.unique(scope.value_path + output));
+      if (output.empty())
+        names.push_back(needs_memory(op, i) ? scope.build.unique(concat(name, ".", output_port(op, i)->name)) : "");
+      else
+        names.push_back(scope.value_path.empty() ? output : scope.build.unique(scope.value_path + output));
     }
     c.result = scope.build.add(op, std::move(name), std::move(c.in), std::move(c.attributes), names);
     for (int i = 0; i < outputs; ++i)
@@ -178,6 +213,7 @@ std::vector<ValueId> Importer::inputs(Scope& scope, const NodeProto& proto) {
   const int count = count_named(proto.input());
   in.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) in.push_back(lookup(scope, proto.input(i)));
+  while (!in.empty() && in.back() == ValueId::none) in.pop_back();  // absent in the call of the function around it
   return in;
 }
 

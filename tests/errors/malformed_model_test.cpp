@@ -94,6 +94,36 @@ TEST(MalformedModel, operators_and_attributes) {
   });
 }
 
+// Also of the operators that an older version's adaptation reads.
+TEST(MalformedModel, absent_inputs) {
+  expect_all({
+      {node(R"(op_type: "Max" input: "x" input: "" input: "x")"), 2,
+       "input 1 of Max is absent, but one behind it is not: 'data_0' has no holes"},
+      {node(R"(op_type: "Sum" input: "" input: "x")"), 2, "input 0 of Sum is absent"},
+      {node(R"(op_type: "Dropout" output: "mask")"), 2, "Dropout needs input 'data'", "", 9},
+      {node(R"(op_type: "Clip" attribute { name: "min" f: 0 type: FLOAT })"), 2, "Clip needs input 'input'", "", 10},
+      {node(R"(op_type: "Pad" attribute { name: "value" f: 0 type: FLOAT })"), 2, "Pad needs input 'data'", "", 10},
+      {node(R"(op_type: "Softmax" input: "" input: "x")"), 2, "Softmax needs input 'input'", "", 11},
+  });
+}
+
+TEST(MalformedModel, attributes_that_an_import_reads) {
+  const std::string as_float = R"(" f: 1 type: FLOAT } )", as_int = R"(" i: 10 type: INT } )";
+  expect_all({
+      {node(R"(op_type: "Softmax" input: "x" attribute { name: "axis)" + as_float), 2,
+       "attribute 'axis' has the wrong type: float", "", 11},
+      {node(R"(op_type: "GroupNormalization" input: "x" input: "x" input: "x" attribute { name: "num_groups)" +
+            as_float),
+       2, "attribute 'num_groups' has the wrong type: float", "", 18},
+      {node(R"(op_type: "MultiHeadAttention" domain: "com.microsoft" input: "x" attribute { name: "num_heads)" +
+            as_int + R"(attribute { name: "scale)" + as_int),
+       2, "attribute 'scale' of MultiHeadAttention must be float, got int",
+       R"(opset_import { domain: "com.microsoft" version: 1 })"},
+      {node(R"(op_type: "LayerNormalization" input: "x" output: "mean" attribute { name: "stash_type)" + as_int), 2,
+       "stash_type is 10; Mean and InvStdDev are f32 (1) or bf16 (16)"},
+  });
+}
+
 TEST(MalformedModel, bytes) {
   const ScratchFolder folder;
   const std::string good =

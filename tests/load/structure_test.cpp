@@ -134,6 +134,37 @@ TEST(Structure, older_versions_are_adapted_in_ascending_order) {
   EXPECT_EQ(load_scaled(1, "attribute { name: \"shape\" ints: 2 type: INTS }").nodes.size(), 2u);
 }
 
+TEST(Structure, outputs_that_kernels_always_write_are_there_without_a_name) {
+  const Graph g = load_text(R"(
+    node { name: "t" op_type: "TopK" input: "x" input: "k" output: "" output: "places" }
+    node { name: "p" op_type: "MaxPool" input: "x" output: "" output: "i"
+           attribute { name: "kernel_shape" ints: 3 type: INTS } }
+    node { name: "d" op_type: "Dropout" input: "x" output: "" output: "mask" }
+    node { name: "l" op_type: "LayerNormalization" input: "x" output: "" output: "mean" }
+    node { name: "s" op_type: "Split" input: "x" output: "a" output: "" output: "c"
+           attribute { name: "axis" i: 2 type: INT } }
+    node { name: "e" op_type: "Split" input: "x" output: "b" output: "" attribute { name: "axis" i: 2 type: INT } }
+    initializer { name: "k" data_type: 7 dims: 1 int64_data: 2 }
+    input { name: "x" type { tensor_type { elem_type: 1
+            shape { dim { dim_value: 1 } dim { dim_value: 1 } dim { dim_value: 6 } } } } }
+    output { name: "places" } output { name: "i" } output { name: "mask" } output { name: "mean" } output { name: "c" }
+    output { name: "b" })");
+  for (const auto& n : g.nodes) EXPECT_THAT(n.out, testing::Not(testing::Contains(ValueId::none))) << n.name;
+  EXPECT_EQ(g.at(g.nodes[0].out[0]).name, "t.Values");
+  EXPECT_EQ(g.nodes[5].out.size(), 2u);
+  const auto out = interpret(g, {{"x", tensor_from_text("{{{1, 5, 3, 4, 2, 6}}}")}});
+  EXPECT_EQ(to_text(out.at("places")), "i64{{{5, 1}}}");
+  EXPECT_EQ(to_text(out.at("c")), "f32{{{2, 6}}}");
+  EXPECT_EQ(to_text(out.at("b")), "f32{{{1, 5, 3}}}");
+}
+
+TEST(Structure, optional_outputs_without_a_name_are_not_computed) {
+  const Graph g = load_text(R"(
+    node { op_type: "RNN" input: "w" input: "w" input: "w" output: "" output: "y" }
+    initializer { name: "w" data_type: 1 dims: [1, 1, 1] float_data: 1 } output { name: "y" })");
+  EXPECT_EQ(g.nodes[0].out[0], ValueId::none);
+}
+
 TEST(Structure, older_softmax_of_nothing_keeps_its_shape) {
   const Graph g = load_text(R"(
     node { op_type: "Softmax" input: "x" output: "y" attribute { name: "axis" i: 1 type: INT } }

@@ -78,6 +78,26 @@ TEST(LRN, of_sixteen_bits_does_not_overflow) {
   EXPECT_TRUE(close(y, converted(tensor_from_text("{{{53.3484}, {-53.3484}}}"), DType::f16), {0.1, 0.001}));
 }
 
+// Nearest looked up along the axes that shrink and down along the others, whenever the scales become known.
+TEST(Resize, of_opset_10_rounds_axis_by_axis) {
+  struct {
+    std::string x, scales, y;
+  } const cases[] = {{"{{1, 2}, {3, 4}, {5, 6}, {7, 8}}", "{0.5, 2}", "f32{{1, 1, 2, 2}, {5, 5, 6, 6}}"},
+                     {"{1, 2, 3, 4}", "{0.6}", "f32{1, 3}"},
+                     {"{1, 2, 3}", "{1.5}", "f32{1, 1, 2, 3}"}};
+  for (const auto& c : cases) {
+    const Tensor x = tensor_from_text(c.x), scales = tensor_from_text(c.scales);
+    std::string constant = concat("initializer { name: \"s\" data_type: 1 dims: ", scales.size(), " ");
+    for (const double s : doubles(scales)) constant += concat("float_data: ", s, " ");
+    for (const auto& given : {constant + "} ", input_text("s", scales)}) {
+      const Graph g = load_text("node { op_type: \"Resize\" input: \"x\" input: \"s\" output: \"y\" } " +
+                                    input_text("x", x) + given + "output { name: \"y\" }",
+                                {}, 10);
+      EXPECT_EQ(to_text(interpret(g, std::map<std::string, Tensor>{{"x", x}, {"s", scales}}).at("y")), c.y) << given;
+    }
+  }
+}
+
 // Before opset 13 the axes from `axis` (1) on were one.
 TEST(Hardmax, of_old_versions_takes_rows_of_a_matrix) {
   const Tensor x = tensor_from_text("{{{1, 3}, {5, 7}}, {{9, 0}, {4, 4}}}");

@@ -33,7 +33,7 @@ std::string refusal(std::string_view op, std::initializer_list<const char*> inpu
 using testing::HasSubstr;
 
 TEST(TensorOps, refuse_sizes_that_no_memory_holds) {
-  EXPECT_THAT(refusal("Range", {"i64 0", "i64 1000000000000000000", "i64 1"}), HasSubstr("too large"));
+  EXPECT_THAT(refusal("Range", {"i64 0", "i64 1000000000000000000", "i64 1"}), HasSubstr("too many"));
   EXPECT_THAT(refusal("Range", {"0", "inf", "1"}), HasSubstr("too many"));
   EXPECT_THAT(refusal("Range", {"0", "1", "nan"}), HasSubstr("no number"));
   EXPECT_THAT(refusal("Expand", {"1", "i64{4611686018427387904, 4611686018427387904}"}), HasSubstr("too many"));
@@ -67,6 +67,8 @@ TEST(TensorOps, indices_are_checked) {
   EXPECT_THAT(refusal("GatherND", {"{1, 2}", "i64{{9}}"}), HasSubstr("index 9"));
   EXPECT_THAT(refusal("ScatterND", {"{1, 2}", "i64{{9}}", "{1}"}), HasSubstr("index 9"));
   EXPECT_THAT(refusal("ScatterElements", {"{1, 2}", "i64{9}", "{1}"}), HasSubstr("index 9"));
+  EXPECT_THAT(refusal("TensorScatter", {"{{1, 2}}", "{{3}}", "i64{9223372036854775807}"}, {{"axis", std::int64_t{1}}}),
+              HasSubstr("write_indices[0] = 9223372036854775807: 1 places from there are outside"));
 }
 
 TEST(TensorOps, slice_clamps_extreme_bounds_and_steps) {
@@ -75,6 +77,14 @@ TEST(TensorOps, slice_clamps_extreme_bounds_and_steps) {
   EXPECT_EQ(to_text(run("Slice", {"{1, 2, 3}", high, low, "i64{0}", low})[0]), "f32{3}");
   EXPECT_EQ(to_text(run("Slice", {"{1, 2, 3}", high, low, "i64{0}", "i64{-1}"})[0]), "f32{3, 2, 1}");
   EXPECT_THAT(refusal("Slice", {"{1}", "i64{0}", "i64{1}", "i64{0}", "i64{0}"}), HasSubstr("step of 0"));
+}
+
+TEST(TensorOps, split_makes_unequal_parts_only_where_num_outputs_says_so) {
+  EXPECT_THAT(refusal("Split", {"{1, 2, 3}"}, {}, 2), HasSubstr("size 3 of the axis does not make 2 equal parts"));
+  EXPECT_EQ(to_text(run("Split", {"{1, 2, 3, 4}"}, {}, 2)[1]), "f32{3, 4}");
+  const Attributes four = {{"num_outputs", std::int64_t{4}}};
+  EXPECT_THAT(refusal("Split", {"{1, 2, 3, 4, 5}"}, four, 4), HasSubstr("size 5 of the axis does not make 4 parts"));
+  EXPECT_EQ(to_text(run("Split", {"{1, 2, 3, 4, 5, 6}"}, four, 4)[3]), "f32[0]{}");
 }
 
 TEST(TensorOps, cast_never_leaves_the_range_of_integers) {
