@@ -112,7 +112,7 @@ void AttentionNode::add(const HeadRun& heads, const AttentionMethod& method, std
                         const Attributes& parameters) {
   AttentionShape shape = geometry_.shape;
   shape.q_heads = heads.n, shape.kv_heads = heads.kv_n;
-  auto planned = std::make_unique<const PlannedMethod>(method, shape, geometry_.scale, grid, parameters);
+  auto planned = std::make_unique<const PlannedMethod>(method, shape, geometry_.scale, grid, parameters, heads);
   const std::int64_t size = planned->selects() ? element_count(planned->selection_shape()) : 0;
   parts_.push_back({heads, std::move(planned), selection_size_});
   selection_size_ += size;

@@ -1,8 +1,8 @@
 #pragma once
 // Which heads of a node go by which method: runs of heads that one call of a kernel serves through views.
-#include <memory>
-
-#include "ops/attention/planned_method.h"
+#include <cstdint>
+#include <span>
+#include <vector>
 
 namespace tessera {
 

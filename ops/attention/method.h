@@ -71,9 +71,12 @@ struct MethodCall {
   double scale = 1;
   const MethodParameters* parameters = nullptr;
   const TokenTiles *query_tiles = nullptr, *key_tiles = nullptr;  // null where the method has no tiles
+  // Query head h of `shape` is head first_head + h * head_step of the attention: a policy may give a method only some.
+  std::int64_t first_head = 0, head_step = 1;
+  std::int64_t head(std::int64_t h) const { return first_head + h * head_step; }
 };
 
-// Which queries of one tile are computed.
+// Which queries of one tile are computed. head: of the attention.
 struct KeepTask {
   std::int64_t batch, head, tile;
   std::span<const std::int64_t> extents;  // of the tile, clipped, per axis
@@ -82,7 +85,7 @@ struct KeepTask {
   std::span<std::int32_t> source;
 };
 
-// Which key tiles some query tiles of one head attend to.
+// Which key tiles some query tiles of one head (of the attention) attend to.
 struct SelectTask {
   std::int64_t batch, head, first, count;  // query tiles [first, first + count)
   const float* scores;                     // [count][key tiles]: scale * mean of kept queries . mean of keys

@@ -65,11 +65,22 @@ void check_record(const AttentionMethod& m) {
   demand(!(m.keep && m.coarse_gate), "cannot have both keep and a coarse gate");
   demand(!m.select || m.inputs.empty(), "selects tiles and has no inputs of its own but the gate");
   demand(m.inputs.size() <= 3, "has more than three inputs of its own");
+  demand(!m.name.ends_with("Grad"), "has a name that ends as those of gradients do");
+  const OpDef& dense = builtin_registry().at("tessera.attention::dense");
+  for (const auto& i : m.inputs) {
+    bool taken = false;
+    for (const Port& port : dense.inputs) taken = taken || i.name == port.name;
+    for (const auto* name : {"Y", "lse", "dY", "dlse", "selection"}) taken = taken || i.name == name;
+    demand(!taken, "has an input of its own under the name of one that every attention has");
+  }
   bool tiled = false;
   for (const auto& p : m.parameters) {
-    for (const auto& a : builtin_registry().at("tessera.attention::dense").attributes)
+    for (const auto& a : dense.attributes)
       demand(p.name != a.name, "has a parameter under the name of an attribute that every attention has");
-    tiled = tiled || (p.name == "tile" && p.type == AttributeType::integers);
+    const bool tile = p.name == "tile";
+    demand(!tile || (p.type == AttributeType::integers && !p.fallback.empty()),
+           "has a parameter 'tile' that is no list of integers, or may be left out: it cuts the grid");
+    tiled = tiled || tile;
     if (!p.fallback.empty() && p.fallback != "required") parse_parameter(p, p.fallback);
   }
   demand(!m.select || tiled, "selects tiles and needs a parameter 'tile', a list of integers");

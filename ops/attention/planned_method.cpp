@@ -28,11 +28,17 @@ std::optional<TokenTiles> tiles_of(const AttentionMethod& method, const Attentio
 }  // namespace
 
 PlannedMethod::PlannedMethod(const AttentionMethod& method, const AttentionShape& shape, double scale,
-                             std::span<const std::int64_t> grid, const Attributes& given)
+                             std::span<const std::int64_t> grid, const Attributes& given, const HeadRun& heads)
     : method(method),
       parameters(method.parameters, given),
       tiles(tiles_of(method, shape, grid, parameters)),
-      call{shape, scale, &parameters, tiles ? &*tiles : nullptr, tiles ? &*tiles : nullptr} {
+      call{.shape = shape,
+           .scale = scale,
+           .parameters = &parameters,
+           .query_tiles = tiles ? &*tiles : nullptr,
+           .key_tiles = tiles ? &*tiles : nullptr,
+           .first_head = heads.first,
+           .head_step = heads.step} {
   if (method.check) method.check(method, call);
   if (!selects()) return;
   width_ = method.width ? method.width(method, call) : tiles->tiles();

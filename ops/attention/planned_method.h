@@ -4,16 +4,17 @@
 // Thread rule: constant once made.
 #include <optional>
 
+#include "ops/attention/head_runs.h"
 #include "ops/attention/method.h"
 
 namespace tessera {
 
 class PlannedMethod {
  public:
-  // grid: tokens along each axis, for methods with a parameter `tile`; empty when there is none. Errors: bad_input with
-  // the reason why the method refuses.
+  // grid: tokens along each axis, for methods with a parameter `tile`; empty when there is none. heads: those of the
+  // attention that are the heads of `shape`. Errors: bad_input with the reason why the method refuses.
   PlannedMethod(const AttentionMethod& method, const AttentionShape& shape, double scale,
-                std::span<const std::int64_t> grid, const Attributes& parameters);
+                std::span<const std::int64_t> grid, const Attributes& parameters, const HeadRun& heads = {});
   PlannedMethod(const PlannedMethod&) = delete;
 
   const AttentionMethod& method;

@@ -70,7 +70,8 @@ std::vector<std::int32_t> kept_queries(const PlannedMethod& planned, AttentionVi
           all.data() + row / count * s.q_len + tiles.first[static_cast<std::size_t>(tile)],
           static_cast<std::size_t>(tiles.size(tile)));
       const auto extents = tiles.extents(tile);
-      planned.method.keep(planned.method, planned.call, {batch, head, tile, extents, rows.data(), source});
+      planned.method.keep(planned.method, planned.call,
+                          {batch, planned.call.head(head), tile, extents, rows.data(), source});
       check_sources(source, Code::plugin);
       mean_of_kept(rows.data(), source, s.qk_dim, means + row * s.qk_dim);
       for (auto& place : source)
@@ -113,7 +114,8 @@ BlockLists selected_tiles(const PlannedMethod& planned, const float* q_means, co
                .alpha = static_cast<float>(planned.call.scale)},
               q_means + row * s.qk_dim, keys, scores.data());
       lists.assign(static_cast<std::size_t>(n), {});
-      planned.method.select(planned.method, planned.call, {batch, head, first, n, scores.data(), lists});
+      planned.method.select(planned.method, planned.call,
+                            {batch, planned.call.head(head), first, n, scores.data(), lists});
       check(static_cast<std::int64_t>(lists.size()) == n, Code::plugin, lists.size(), " lists for ", n, " query tiles");
       for (std::int64_t t = 0; t < n; ++t) {
         auto& list = lists[static_cast<std::size_t>(t)];

@@ -1,6 +1,7 @@
 // Bidirectional sparse attention: in each window of a tile only the queries least like its center are computed, and
 // each tile of queries attends to the key tiles that a rule on its scores admits. See README.md.
 #include <tessera/attention_method.hpp>
+#include <tessera/choose.hpp>
 
 #include <algorithm>
 
@@ -59,7 +60,7 @@ static void select_tiles(Select& s) {
 
 static std::int64_t width(MethodCall& c) { return most_admitted(block_limits(c), c.key_tiles().count()); }
 
-// As many as the rules aim at: the share of queries times the share of keys.
+// As many as the rules aim at: the share of queries, rounded up in each (whole) window, times the share of keys.
 static double pairs(MethodCall& c) {
   const tsr_attention& a = c.attention();
   const auto n = c.key_tiles().count();
@@ -67,7 +68,10 @@ static double pairs(MethodCall& c) {
   const std::int64_t blocks = limits.rule == BlockRule::cdf ? most_admitted(limits, n) : aimed_at(limits, n);
   const double all =
       static_cast<double>(a.batch * a.q_heads) * static_cast<double>(a.q_len) * static_cast<double>(a.kv_len);
-  return all * c.real("keep_queries") * static_cast<double>(blocks) / static_cast<double>(n);
+  std::int64_t slots = 1;
+  for (const auto w : c.integers("window")) slots *= w;
+  const double queries = static_cast<double>(share_of(c.real("keep_queries"), slots)) / static_cast<double>(slots);
+  return all * queries * static_cast<double>(blocks) / static_cast<double>(n);
 }
 
 constexpr tsr_parameter parameters[] = {

@@ -31,8 +31,8 @@ void compute_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   const auto out = edit.add(*n.op, n.name, in, n.attributes, names);
   for (std::size_t i = 0; i < n.out.size(); ++i) {
     if (n.out[i] == ValueId::none) continue;
-    const bool back = variable(n.op->outputs, i) == type;
-    edit.replace(n.out[i], back ? edit.cast(out[i], given) : out[i]);
+    const DType wanted = g.at(n.out[i]).dtype;  // of lse follows that of the operands
+    edit.replace(n.out[i], edit.dtype(out[i]) == wanted ? out[i] : edit.cast(out[i], wanted));
   }
   edit.erase(id);
 }

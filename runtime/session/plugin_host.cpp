@@ -67,9 +67,15 @@ void check_free(const Process& p, const tsr_plugin& table) {
     const Plugin* by = owner_of(p, domain, op.name);
     if (by || builtin_registry().find(domain, op.name)) taken(concat("operator '", op.domain, "::", op.name, "'"), by);
   }
-  for (const tsr_method& m : std::span(table.methods, table.method_count))
+  constexpr std::string_view of_methods = "tessera.attention";
+  for (const tsr_method& m : std::span(table.methods, table.method_count)) {
     if (const AttentionMethod* there = find_method(m.name))
       taken(concat("attention method '", m.name, "'"), owner_of(p, *there));
+    for (const auto& made : {std::string(m.name), concat(m.name, "Grad")}) {
+      const Plugin* by = owner_of(p, of_methods, made);
+      if (by || builtin_registry().find(of_methods, made)) taken(concat("operator '", of_methods, "::", made, "'"), by);
+    }
+  }
 }
 
 // All that can be refused is refused before anything is registered.

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 
 #include "runtime/graph/verify.h"
+#include "runtime/policy/precision.h"
 #include "tests/support/interpret.h"
 #include "tests/support/policy_model.h"
+#include "tests/support/small_graph.h"
 
 namespace tessera {
 namespace {
@@ -356,6 +358,19 @@ TEST(Apply, rounds_operands_to_bf16) {
     EXPECT_EQ(model.g.at(n.out[0]).dtype, DType::f32) << "sums are not rounded";
   }
   EXPECT_GT(rounded, 0);
+}
+
+TEST(Apply, keeps_the_types_of_results_that_others_read) {
+  SmallGraph e;
+  const ValueId q = e.input("q", {1, 1, 3, 2}, DType::f64);
+  const auto out = e.build.nodes("tessera.attention::dense", {q, q, q}, {}, 5);
+  e.output("y", out[0]);
+  e.output("lse", out[4]);
+  Edit edit(e.g, builtin_registry());
+  compute_in_bf16(e.g, edit, NodeId{0});
+  edit.commit();
+  verify(e.g);
+  for (const auto& o : e.g.outputs) EXPECT_EQ(e.g.at(o.value).dtype, DType::f64);
 }
 
 TEST(Apply, knows_no_products_that_cannot_be_rounded) {

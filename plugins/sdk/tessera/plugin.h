@@ -67,7 +67,8 @@ typedef struct tsr_attention {
   const tsr_tiles *query_tiles, *key_tiles; /* NULL when the method has no parameter `tile` */
 } tsr_attention;
 
-/* Which queries of one tile are computed (optional step of a selector). */
+/* Which queries of one tile are computed (optional step of a selector). head: of the whole attention, also where a
+ * policy gives the method only q_heads of its heads. */
 typedef struct tsr_keep_task {
   uint32_t size, axes;
   int64_t batch, head, tile;
@@ -78,7 +79,8 @@ typedef struct tsr_keep_task {
   int32_t* source; /* [tokens] */
 } tsr_keep_task;
 
-/* Which key tiles some query tiles attend to. Answer with host->choose, once per query tile. */
+/* Which key tiles some query tiles attend to. Answer with host->choose, once per query tile. head: as in tsr_keep_task.
+ */
 typedef struct tsr_select_task {
   uint32_t size, reserved;
   int64_t batch, head;

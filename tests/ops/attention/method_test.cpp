@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/attention/method.h"
+#include "ops/attention/selection.h"
 #include "runtime/op/evaluate.h"
 #include "tests/support/central_difference.h"
 #include "tests/support/compare.h"
@@ -114,9 +115,33 @@ TEST(Methods, refuse_incomplete_records) {
                 m.keep = [](const AttentionMethod&, const MethodCall&, const KeepTask&) {};
               }),
               HasSubstr("both keep and a coarse gate"));
+  EXPECT_THAT(refused([](auto& m) { m.name = "test_Grad"; }), HasSubstr("ends as those of gradients do"));
+  EXPECT_THAT(refused([](auto& m) { m.parameters[0].fallback.clear(); }), HasSubstr("it cuts the grid"));
+  EXPECT_THAT(refused([](auto& m) {
+                m.select = nullptr;
+                m.forward = [](const AttentionMethod&, const MethodCall&, const MethodTensors&) {};
+                m.parameters.clear();
+                m.inputs.push_back({"K", "of its own", dtypes::floats, true});
+              }),
+              HasSubstr("under the name of one that every attention has"));
   EXPECT_EQ(find_method("test_incomplete"), nullptr);
   EXPECT_EQ(failure([] { make_operator(selector("dense")); }, Code::plugin),
             "an attention method 'dense' is there already");
+}
+
+// A policy gives it heads 1 and 3 of four.
+TEST(Methods, are_told_the_heads_of_the_attention) {
+  auto m = selector("test_heads");
+  m->select = [](const AttentionMethod&, const MethodCall&, const SelectTask& t) {
+    for (auto& list : t.lists) list = {static_cast<std::int32_t>(t.head)};
+  };
+  make_operator(std::move(m));
+  const AttentionShape shape{1, 2, 2, 8, 8, 4, 4};
+  const Ints grid{8};
+  const PlannedMethod planned(*find_method("test_heads"), shape, 1, grid, {}, {.first = 1, .step = 2, .n = 2});
+  const std::vector<float> zeros(64);
+  const AttentionView<const float> x{zeros.data(), 64, 32, 4};
+  EXPECT_THAT(select<float>(planned, x, x).lists.tile, testing::ElementsAre(1, 1, 1, 1, 3, 3, 3, 3));
 }
 
 std::string broken(std::string name, void (*select)(const AttentionMethod&, const MethodCall&, const SelectTask&),
