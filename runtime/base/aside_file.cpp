@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "runtime/base/error.h"
@@ -27,6 +28,9 @@ AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
     if (file_ < 0) fail("open", path_, errno);
     return;
   }
+  // What a link leads to is written, not a file in place of the link.
+  std::error_code failed;
+  if (const auto real = std::filesystem::canonical(path_, failed); exists && !failed) path_ = real.string();
   // Not by mkstemp, which makes private files: a new one is to have what the umask leaves.
   const mode_t mode = exists ? old.st_mode & 07777 : 0666;
   for (int n = 0; file_ < 0; ++n) {

@@ -124,7 +124,9 @@ Graph Importer::body(Scope& scope, const onnx::GraphProto& proto, const std::str
   std::unordered_map<ValueId, ValueId> inner;
   for (const ValueId v : captures)
     inner[v] = build.input(outer.at(v).name, outer.at(v).dtype, symbolic(scope.build.shape(v)));
+  initializers(inside, proto);
   for (const auto& captured : names) {
+    if (inside.initializers.contains(captured)) continue;  // of its own; another body of the node reads the outer one
     const ValueId v = lookup(scope, captured);
     if (v == ValueId::none)
       define(inside, captured, v);
@@ -133,7 +135,6 @@ Graph Importer::body(Scope& scope, const onnx::GraphProto& proto, const std::str
     else
       define(inside, captured, inner.at(v));
   }
-  initializers(inside, proto);
   nodes(inside, proto.node());
   outputs(inside, proto);
   return g;

@@ -22,15 +22,25 @@ SymbolicShape declared_shape(const onnx::TensorShapeProto& proto) {
   return shape;
 }
 
-bool is_read(const onnx::GraphProto& graph, const std::string& name) {
-  for (const auto& n : graph.node()) {
-    for (const auto& i : n.input())
-      if (i == name) return true;
-    for (const auto& i : captured_names(n))
-      if (i == name) return true;
+// The names that nodes read, gathered when they are first asked for.
+class ReadNames {
+ public:
+  explicit ReadNames(const onnx::GraphProto& graph) : graph_(graph) {}
+  bool contains(const std::string& name) {
+    for (; next_ < graph_.node_size(); ++next_) {
+      const auto& n = graph_.node(next_);
+      names_.insert(n.input().begin(), n.input().end());
+      const auto captured = captured_names(n);
+      names_.insert(captured.begin(), captured.end());
+    }
+    return names_.contains(name);
   }
-  return false;
-}
+
+ private:
+  const onnx::GraphProto& graph_;
+  int next_ = 0;
+  std::unordered_set<std::string> names_;
+};
 
 }  // namespace
 
@@ -50,14 +60,15 @@ Graph Importer::graph(const onnx::GraphProto& proto, const Opsets& opsets) {
 // An initializer that is also listed as an input (as IR 3 demanded) is a constant, not an input.
 void Importer::inputs(Scope& scope, const onnx::GraphProto& proto) {
   std::unordered_set<std::string_view> names;
+  ReadNames read(proto);
   for (const auto& input : proto.input()) try {
       check(!input.name().empty(), "an input has no name");
       check(names.insert(input.name()).second, "it is defined twice");
       if (scope.initializers.contains(input.name())) continue;
       if (input.type().value_case() == TypeProto::VALUE_NOT_SET) throw Error(Code::bad_input, "it has no type");
       if (!input.type().has_tensor_type()) {
-        check(!is_read(proto, input.name()), Code::unsupported,
-              "it is no tensor; sequences, maps, optional and sparse ", "values are not supported");
+        check(!read.contains(input.name()), Code::unsupported, "it is no tensor; sequences, maps, optional and sparse ",
+              "values are not supported");
         warn(concat("input '", input.name(), "' is no tensor; nothing reads it and it is left out"));
         continue;
       }
@@ -73,12 +84,14 @@ void Importer::inputs(Scope& scope, const onnx::GraphProto& proto) {
 
 void Importer::initializers(Scope& scope, const onnx::GraphProto& proto) {
   for (const auto& tensor : proto.initializer()) {
+    scope.build.reserve(tensor.name());  // it is read later, when others have got names that the file does not have
     check(!tensor.name().empty(), "an initializer has no name");
     check(scope.initializers.emplace(tensor.name(), &tensor).second, "initializer '", tensor.name(),
           "' is defined twice");
   }
+  ReadNames read(proto);
   for (const auto& sparse : proto.sparse_initializer())
-    check(!is_read(proto, sparse.values().name()), Code::unsupported, "initializer '", sparse.values().name(),
+    check(!read.contains(sparse.values().name()), Code::unsupported, "initializer '", sparse.values().name(),
           "' is sparse, which is not supported");
 }
 

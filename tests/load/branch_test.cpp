@@ -57,6 +57,21 @@ TEST(Branch, captures_are_inputs_of_the_node_and_of_both_branches) {
   EXPECT_EQ(yes.find("v")->shape, std::optional(Shape{2}));
 }
 
+// The other branch reads the outer value of that name.
+TEST(Branch, an_initializer_of_a_branch_goes_before_an_outer_value) {
+  const Graph g = load_text(R"(
+    node { name: "u" op_type: "Relu" input: "x" output: "w" }
+    node { name: "choose" op_type: "If" input: "c" output: "y"
+      attribute { name: "then_branch" type: GRAPH g {
+        node { name: "a" op_type: "Relu" input: "w" output: "out" } output { name: "out" } } }
+      attribute { name: "else_branch" type: GRAPH g {
+        initializer { name: "w" data_type: 1 dims: 2 float_data: [2, 3] }
+        node { name: "d" op_type: "Neg" input: "w" output: "out" } output { name: "out" } } } } )" +
+                            ports);
+  const Graph& no = body(g.nodes[1], "else_branch").graph;
+  EXPECT_TRUE(no.is_constant(no.nodes[0].in[0]));
+}
+
 TEST(Branch, branches_in_branches_capture_through_both) {
   const Graph g = load_text(R"(
     node { name: "outer" op_type: "If" input: "c" output: "y"

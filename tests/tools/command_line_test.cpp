@@ -116,6 +116,7 @@ TEST(Usage, errors_of_runs_say_what_and_what_next) {
       {{"run", fixed, "--input", "image=zeros", "--format", "yaml"}, 2, "no format 'yaml', only table|md|csv|json"},
       {{"run", fixed, "--input", "image=zeros", "--pass", "fold"}, 2, "no-fold"},
       {{"run", fixed, "--input", "image=zeros", "--carry", "a=b"}, 2, "--steps"},
+      {{"run", fixed, "--input", "image=zeros", "--steps", "2", "--carry", "a=b", "--carry", "c=b"}, 2, "'b' is given"},
       {{"run", fixed, "--input", "image=zeros", "--step", "3/3"}, 2, "--step"},
       {{"run", open, "--input", "last=random:range:0,128"}, 2, "input 'past' (i64 [batchxlength]) is not given"},
       {{"run", fixed, "--input", "image=zeros", "--deadline", "1e-9"}, 6, "deadline"},

@@ -30,6 +30,15 @@ TEST(OutputFiles, have_what_the_umask_leaves_or_what_they_had) {
   EXPECT_EQ(permissions(old), 0640u);
 }
 
+TEST(OutputFiles, are_what_a_link_leads_to) {
+  const ScratchFolder folder;
+  const std::string real = folder.write("real.npy", ""), link = folder / "link.npy";
+  std::filesystem::create_symlink(real, link);
+  write_tensor(link, "", tensor_from_text("{1}"));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_GT(std::filesystem::file_size(real), 0u);
+}
+
 // Something else would stop each of them once it has begun to work.
 TEST(OutputFiles, that_cannot_be_written_are_refused_before_the_work) {
   const ScratchFolder folder;
