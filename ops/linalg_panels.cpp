@@ -249,7 +249,10 @@ bool suits_panels(const Product& p) {
   const double volume = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   const bool large = crowded ? std::min({p.m * 8, p.n, p.k * 2}) >= 256 && volume >= 1 << 24
                              : std::min({p.m, p.n, p.k}) >= 512 && volume >= 1 << 28;
-  return simd::kVectorBytes >= 32 && large && (!p.addend || (p.beta == 1 && p.addend_columns == 1));
+  // alpha is multiplied into B, which far from 1 could leave the range of f32.
+  const double alpha = std::abs(static_cast<double>(p.alpha));
+  const bool near_one = alpha > 1e-6 && alpha < 1e6;
+  return simd::kVectorBytes >= 32 && large && near_one && (!p.addend || (p.beta == 1 && p.addend_columns == 1));
 }
 
 void panel_product(const Product& p, const float* a, const float* b, float* c) {

@@ -5,7 +5,8 @@
 
 namespace tessera {
 
-// f32 is computed in vectors, unless an angle of the block is too large for them (or is no number).
+// f32 is computed in vectors, unless an angle of the block is too large for them (or is no number): then one by one,
+// the others by the same formula, so that nobody's bits depend on its neighbours.
 template <int quarter, class T>
 void sine_values(const T* x, T* y, std::int64_t n) {
   if constexpr (!std::is_same_v<T, double>) {
@@ -21,6 +22,12 @@ void sine_values(const T* x, T* y, std::int64_t n) {
   }
   for (std::int64_t i = 0; i < n; ++i) {
     const auto angle = static_cast<Compute<T>>(x[i]);
+    if constexpr (!std::is_same_v<T, double>) {
+      if (std::abs(angle) <= vector_math::largest_angle) {
+        store(y[i], vector_math::sin_quarter(angle, quarter));
+        continue;
+      }
+    }
     store(y[i], quarter == 0 ? std::sin(angle) : std::cos(angle));
   }
 }

@@ -54,7 +54,7 @@ void kernel(const KernelContext& k) {
   Product p;
   p.m = s.m;
   p.n = s.n;
-  p.k = s.k;
+  p.k = alpha != 0 ? s.k : 0;  // as in BLAS, alpha = 0 ignores A and B
   p.a = {k.in(0).dim(1), trans_a};
   p.b = {k.in(1).dim(1), trans_b};
   p.c = {s.n};

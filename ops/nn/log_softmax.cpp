@@ -1,4 +1,5 @@
 #include "ops/softmax.h"
+#include "ops/sum_in_parts.h"
 #include "ops/vector_math.h"
 
 namespace tessera {
@@ -9,10 +10,9 @@ void kernel(const KernelContext& k) {
     for_each_slice<T>(k.in(0), k.out(0), k.axis(), [](const T* x, T* y, std::int64_t n) {
       using C = Compute<T>;
       const C top = peak(x, n);
-      C sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (std::int64_t i = 0; i < n; ++i) sum += vector_math::exp(static_cast<C>(x[i]) - top);
-      const C total = vector_math::log(sum);
+      const double sum =
+          sum_in_parts<C>(n, [=](std::int64_t i) { return vector_math::exp(static_cast<C>(x[i]) - top); });
+      const C total = vector_math::log(static_cast<C>(sum));
 #pragma omp simd
       for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>((static_cast<C>(x[i]) - top) - total);
     });

@@ -1,4 +1,5 @@
 #include "ops/softmax.h"
+#include "ops/sum_in_parts.h"
 #include "ops/vector_math.h"
 
 namespace tessera {
@@ -17,14 +18,9 @@ void kernel(const KernelContext& k) {
         to = y;
       else
         to = e.data();
-      C sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (std::int64_t i = 0; i < n; ++i) {
-        const C v = vector_math::exp(static_cast<C>(x[i]) - top);
-        to[i] = v;
-        sum += v;
-      }
-      const C inverse = 1 / sum;
+      const double sum =
+          sum_in_parts<C>(n, [=](std::int64_t i) { return to[i] = vector_math::exp(static_cast<C>(x[i]) - top); });
+      const C inverse = static_cast<C>(1 / sum);
 #pragma omp simd
       for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(to[i] * inverse);
     });
