@@ -4,7 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "runtime/op/context.h"
+#include "ops/reduce.h"
+#include "ops/sum_in_parts.h"
 
 namespace tessera {
 
@@ -13,20 +14,10 @@ inline std::int64_t row_grain(std::int64_t row_elements) {
   return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, row_elements));
 }
 
-// Sum of f(x[i]) over n elements: partial sums of 2048 in the compute type, added in f64, so that long rows lose
-// nothing.
+// Sum of f(x[i]) over n elements.
 template <class T, class F>
 double sum_of(const T* x, std::int64_t n, F f) {
-  constexpr std::int64_t block = 2048;
-  double total = 0;
-  for (std::int64_t begin = 0; begin < n; begin += block) {
-    const std::int64_t end = std::min(n, begin + block);
-    Compute<T> partial = 0;
-#pragma omp simd reduction(+ : partial)
-    for (std::int64_t i = begin; i < end; ++i) partial += f(static_cast<Compute<T>>(x[i]));
-    total += static_cast<double>(partial);
-  }
-  return total;
+  return sum_in_parts<Compute<T>>(n, [=](std::int64_t i) { return f(static_cast<Compute<T>>(x[i])); });
 }
 
 struct Moments {
@@ -66,14 +57,17 @@ void normalize_row(const T* x, T* y, std::int64_t n, double mean, double inverse
     row(one, zero);
 }
 
-// For gradients: x brought to mean 0 and variance 1 over `axes`, written as nodes, and the way back through it.
+// For gradients: x brought to mean 0 and variance 1 over `axes`, written as nodes, and the way back through it. All of
+// it is `widened`, as d must be too.
 struct Standardized {
   GradContext& g;
   const std::vector<std::int64_t> axes;
   ValueId deviation, normal;  // sqrt(variance + epsilon), kept axes of size 1; (x - mean) / deviation
 
   // Reads the operator's attribute "epsilon".
-  Standardized(GradContext& context, ValueId x, std::vector<std::int64_t> over) : g(context), axes(std::move(over)) {
+  Standardized(GradContext& context, ValueId given, std::vector<std::int64_t> over)
+      : g(context), axes(std::move(over)) {
+    const ValueId x = widened(g, given);
     const ValueId centred = g.node("Sub", {x, mean(x)});
     const ValueId variance = mean(g.node("Mul", {centred, centred}));
     const double epsilon = static_cast<double>(g.attr().real("epsilon"));

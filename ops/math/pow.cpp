@@ -78,7 +78,7 @@ std::vector<ValueId> gradient(GradContext& g) {
       dx = g.node("Mul", {g.dout(0), g.node("Where", {g.node("Equal", {y, zero}), zero, slope})});
     }
   }
-  if (g.needs(1) && y == g.in(1)) {
+  if (g.needs(1)) {
     const ValueId positive = g.node("Greater", {x, zero});
     const ValueId log = g.node("Log", {g.node("Where", {positive, x, one})});
     dy = g.node("Mul", {g.dout(0), g.node("Mul", {g.out(0), log})});

@@ -118,19 +118,20 @@ void kernel(const KernelContext& k) {
   });
 }
 
-// What gradients are written with: vectors of the channels under X's type and a shape that broadcasts with X, and sums
-// over everything but the channels.
+// What gradients are written with: X and dY, widened; vectors of the channels under the type of those and a shape that
+// broadcasts with them; sums over everything but the channels.
 class ChannelNodes {
  public:
-  explicit ChannelNodes(GradContext& g) : g_(g) {
-    const auto x = g.shape(g.in(0));
-    channel_ = Shape(x->size(), 1);
-    if (x->rank() > 1) channel_[1] = (*x)[1];
-    for (int a = 0; a < x->rank(); ++a)
+  explicit ChannelNodes(GradContext& g) : x(widened(g, g.in(0))), dy(widened(g, g.dout(0))), g_(g) {
+    const Shape s = *g.shape(x);
+    channel_ = Shape(s.size(), 1);
+    if (s.rank() > 1) channel_[1] = s[1];
+    for (int a = 0; a < s.rank(); ++a)
       if (a != 1) others_.push_back(a);
   }
+  const ValueId x, dy;
   const std::vector<std::int64_t>& others() const { return others_; }
-  ValueId spread(ValueId v) { return reshaped(g_, g_.cast(v, g_.dtype(g_.in(0))), channel_); }
+  ValueId spread(ValueId v) { return reshaped(g_, g_.cast(v, g_.dtype(x)), channel_); }
   // Summed, as input `like` is.
   ValueId sum(ValueId v, int like) {
     const ValueId sums = g_.node("ReduceSum", {v, g_.ints(others_)}), to = g_.in(like);
@@ -147,18 +148,17 @@ class ChannelNodes {
 // moment, with dmean/dx = 1 / n and dvariance/dx = 2 (x - mean) / n.
 std::vector<ValueId> gradient_in_training(GradContext& g) {
   ChannelNodes n(g);
-  const ValueId x = g.in(0);
-  const Sizes s(*g.shape(x));
-  Standardized x_hat(g, x, n.others());
+  const Sizes s(*g.shape(n.x));
+  Standardized x_hat(g, n.x, n.others());
   std::vector<ValueId> d(5, ValueId::none);
-  d[0] = x_hat.back(g.node("Mul", {g.dout(0), n.spread(g.in(1))}));
-  d[1] = n.sum(g.node("Mul", {g.dout(0), x_hat.normal}), 1);
-  d[2] = n.sum(g.dout(0), 2);
+  d[0] = x_hat.back(g.node("Mul", {n.dy, n.spread(g.in(1))}));
+  d[1] = n.sum(g.node("Mul", {n.dy, x_hat.normal}), 1);
+  d[2] = n.sum(n.dy, 2);
   const double momentum = g.attr().real("momentum"), part = (1 - momentum) / static_cast<double>(s.batch * s.inner);
   for (const int i : {1, 2}) {
     if (i >= g.outputs() || !g.has_dout(i)) continue;
     d[static_cast<std::size_t>(i + 2)] = g.node("Mul", {g.dout(i), g.scalar_like(g.dout(i), momentum)});
-    ValueId dx = g.node("Mul", {n.spread(g.dout(i)), g.scalar_like(x, i * part)});
+    ValueId dx = g.node("Mul", {n.spread(g.dout(i)), g.scalar_like(n.x, i * part)});
     if (i == 2) dx = g.node("Mul", {dx, g.node("Mul", {x_hat.normal, x_hat.deviation})});
     d[0] = g.node("Add", {d[0], dx});
   }
@@ -170,7 +170,7 @@ std::vector<ValueId> gradient_in_training(GradContext& g) {
 std::vector<ValueId> gradient(GradContext& g) {
   if (g.attr().flag("training_mode")) return gradient_in_training(g);
   ChannelNodes n(g);
-  const ValueId x = g.in(0), dy = g.dout(0), epsilon = g.scalar_like(x, g.attr().real("epsilon"));
+  const ValueId x = n.x, dy = n.dy, epsilon = g.scalar_like(x, g.attr().real("epsilon"));
   const ValueId squared = g.node("Add", {n.spread(g.in(4)), epsilon}), deviation = g.node("Sqrt", {squared});
   const ValueId a = g.node("Div", {n.spread(g.in(1)), deviation});
   std::vector<ValueId> d(5, ValueId::none);

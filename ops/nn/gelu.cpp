@@ -1,6 +1,7 @@
 #include <numbers>
 
 #include "ops/elementwise.h"
+#include "ops/reduce.h"
 #include "ops/vector_math.h"
 
 namespace tessera {
@@ -24,12 +25,18 @@ void kernel(const KernelContext& k) {
 }
 
 std::vector<ValueId> gradient(GradContext& g) {
-  const ValueId x = g.in(0), one = g.scalar_like(x, 1), half = g.scalar_like(x, 0.5);
+  const bool by_tanh = g.attr().text("approximate") == "tanh";
+  ValueId x = g.in(0);
+  if (by_tanh) {  // beyond 16 the slope is 0 or 1 in every type, and an infinite square times 1 - t^2 = 0 would be NaN
+    x = widened(g, x);
+    x = g.node("Clip", {x, g.scalar_like(x, -16), g.scalar_like(x, 16)});
+  }
+  const ValueId one = g.scalar_like(x, 1), half = g.scalar_like(x, 0.5);
   const auto mul = [&](ValueId a, ValueId b) { return g.node("Mul", {a, b}); };
   const auto times = [&](ValueId a, double b) { return mul(a, g.scalar_like(a, b)); };
   const ValueId square = mul(x, x);
   ValueId slope;
-  if (g.attr().text("approximate") == "tanh") {
+  if (by_tanh) {
     // With u = c (x + k x^3) and t = tanh u: (1 + t) / 2 + x (1 - t^2) c (1 + 3 k x^2) / 2.
     const ValueId u = times(mul(x, g.node("Add", {one, times(square, cubic)})), root_two_over_pi);
     const ValueId t = g.node("Tanh", {u});
@@ -42,7 +49,7 @@ std::vector<ValueId> gradient(GradContext& g) {
     const ValueId cdf = mul(half, g.node("Add", {one, g.node("Erf", {times(x, 1 / std::numbers::sqrt2)})}));
     slope = g.node("Add", {cdf, mul(x, phi)});
   }
-  return {mul(g.dout(0), slope)};
+  return {mul(g.cast(g.dout(0), g.dtype(slope)), slope)};
 }
 
 }  // namespace

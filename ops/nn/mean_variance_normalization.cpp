@@ -1,4 +1,4 @@
-#include "runtime/op/context.h"
+#include "ops/reduce.h"
 
 namespace tessera {
 namespace {
@@ -7,8 +7,7 @@ namespace {
 void expand(RewriteContext& c) {
   auto& b = c.build;
   const DType type = b.dtype(c.in[0]);
-  const bool narrow = type == DType::f16 || type == DType::bf16;
-  const ValueId x = b.cast(c.in[0], narrow ? DType::f32 : type);
+  const ValueId x = widened(b, c.in[0]);
   const ValueId axes = c.attr().has("axes") ? b.ints(c.attr().integers("axes")) : b.ints({0, 2, 3});
   const ValueId centred = b.node("Sub", {x, b.node("ReduceMean", {x, axes})});
   const ValueId variance = b.node("ReduceMean", {b.node("Mul", {centred, centred}), axes});

@@ -43,8 +43,8 @@ void kernel(const KernelContext& k) {
 
 // With r = sqrt(mean(x^2) + epsilon), xhat = x / r and g = dy * scale: dx = (g - xhat * mean(g * xhat)) / r.
 std::vector<ValueId> gradient(GradContext& g) {
-  const ValueId x = g.in(0), dy = g.dout(0);
-  check(g.dtype(x) == g.dtype(g.in(1)), Code::unsupported, "the gradient needs X and scale of one type");
+  const ValueId x = widened(g, g.in(0)), scale = widened(g, g.in(1)), dy = widened(g, g.dout(0));
+  check(g.dtype(x) == g.dtype(scale), Code::unsupported, "the gradient needs X and scale both in f64, or none");
   const int rank = g.shape(x)->rank();
   std::vector<std::int64_t> axes;
   for (int a = normal_axis(g.attr().integer("axis"), rank); a < rank; ++a) axes.push_back(a);
@@ -52,7 +52,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   const ValueId root = g.node(
       "Sqrt", {g.node("Add", {mean(g.node("Mul", {x, x})), g.scalar_like(x, double(g.attr().real("epsilon")))})});
   const ValueId normal = g.node("Div", {x, root});
-  const ValueId scaled = g.node("Mul", {dy, g.in(1)});
+  const ValueId scaled = g.node("Mul", {dy, scale});
   const ValueId along = g.node("Mul", {normal, mean(g.node("Mul", {scaled, normal}))});
   return {g.node("Div", {g.node("Sub", {scaled, along}), root}), g.node("Mul", {dy, normal})};
 }

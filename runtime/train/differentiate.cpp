@@ -112,6 +112,9 @@ class Differentiation {
     for (const auto& name : wrt) {
       check(names.insert(name).second, "the gradient with respect to '", name, "' is asked for twice");
       wanted.push_back(find(name));
+      check(std::none_of(forward_.outputs.begin(), forward_.outputs.end(),
+                         [&](const auto& o) { return o.name == "d." + name; }),
+            "the graph has an output 'd.", name, "', which is the name of the gradient with respect to '", name, "'");
       depends_[index(wanted.back())] = 1;
     }
     mark_dependent();

@@ -22,8 +22,9 @@ struct Gradients {
 // A constant in `wrt` stays a constant. Passes that run before (folding, merging) must leave the values of `wrt` alone,
 // see Keep in pass/passes.h; afterwards the usual passes may run over the joint graph.
 //
-// Errors: bad_input for unknown names, names given twice, or values that are no floats; unsupported where an operator
-// on the path has no gradient rule, or a shape there is known during the run only.
+// Errors: bad_input for unknown names, names given twice, values that are no floats, or a graph with an output of a
+// gradient's name; unsupported where an operator on the path has no gradient rule, or a shape there is known during the
+// run only.
 Gradients differentiate(const Graph& g, const std::string& output, const std::vector<std::string>& wrt,
                         const Registry& registry);
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "runtime/tensor/text.h"
+#include "runtime/train/differentiate.h"
 #include "tests/support/central_difference.h"
 #include "tests/support/compare.h"
 #include "tests/support/interpret.h"
@@ -40,6 +41,17 @@ TEST(GlobalPool, has_the_gradient_that_central_differences_say) {
   const Tensor x = tensor_from_text("f64{{{1, 2, 4}, {3, 5, 9}}}");
   for (const auto op : {"GlobalAveragePool", "GlobalMaxPool"})
     EXPECT_THAT(gradient_errors(model(op, x, false), {x}, builtin_registry()), testing::IsEmpty()) << op;
+}
+
+// In f16 the number of positions is infinite.
+TEST(GlobalPool, of_many_positions_has_a_gradient_in_f16) {
+  const Tensor x = Tensor::zeros(DType::f16, {1, 1, 256, 280});
+  for (const auto op : {"GlobalAveragePool", "GlobalMaxPool"}) {
+    const auto d = differentiate(model(op, x, false), "y", {"x"}, builtin_registry());
+    const auto dx = doubles(interpret(d.graph, std::map<std::string, Tensor>{{"x", x}}).at("d.x"));
+    EXPECT_NEAR(dx.front(), 1 / 71680.0, 1e-7) << op;
+    EXPECT_NEAR(dx.back(), 1 / 71680.0, 1e-7) << op;
+  }
 }
 
 }  // namespace

@@ -147,6 +147,18 @@ TEST(Differentiate, refuses_what_has_no_gradient) {
   EXPECT_EQ(code_of([&] { differentiate(e.g, "y", {"x", "x"}, builtin_registry()); }), Code::bad_input);
 }
 
+TEST(Differentiate, refuses_an_output_under_the_name_of_a_gradient) {
+  Example e;
+  const auto x = e.input("x", {1}), z = e.input("z", {1});
+  const auto y = e.build.node("Mul", {x, z});
+  e.build.output("y", y);
+  e.build.output("d.x", e.build.node("Relu", {y}));
+  std::string what;
+  EXPECT_EQ(code_of([&] { differentiate(e.g, "y", {"z", "x"}, builtin_registry()); }, &what), Code::bad_input);
+  EXPECT_THAT(what, HasSubstr("output 'd.x', which is the name of the gradient with respect to 'x'"));
+  EXPECT_EQ(differentiate(e.g, "y", {"z"}, builtin_registry()).graph.outputs.size(), 3u);
+}
+
 TEST(Differentiate, names_the_node_whose_rule_is_missing) {
   static const OpDef twice{.name = "Twice",
                            .domain = "test",
