@@ -121,6 +121,44 @@ TEST(Sine, of_large_angles_is_right) {
 }
 
 // Every pattern of broadcast axes against index arithmetic.
+TEST(Sine, of_an_angle_does_not_depend_on_its_neighbours) {
+  std::vector<float> x(5000);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.01f * static_cast<float>(i);
+  for (const char* op : {"Sin", "Cos"}) {
+    const Tensor alone = run(op, {Tensor::vector<float>(x)});
+    for (const float other : {2e6f, NAN}) {
+      x[17] = other;
+      const Tensor beside = run(op, {Tensor::vector<float>(x)});
+      for (std::size_t i = 18; i < x.size(); ++i) EXPECT_EQ(alone.read<float>()[i], beside.read<float>()[i]) << op << i;
+    }
+    x[17] = 0.17f;
+  }
+}
+
+TEST(Softmax, of_a_long_slice_loses_nothing) {
+  constexpr std::size_t n = 1'000'000;
+  std::vector<float> x(n, -0.105f);
+  x[0] = 0;
+  const double sum = 1 + (n - 1) * std::exp(static_cast<double>(-0.105f));
+  EXPECT_NEAR(run("Softmax", {Tensor::vector<float>(x)}).read<float>()[0] * sum, 1, 1e-5);
+  EXPECT_NEAR(run("LogSoftmax", {Tensor::vector<float>(x)}).read<float>()[0], -std::log(sum), 1e-5);
+}
+
+// Sizes that go to one backend each.
+TEST(Gemm, takes_any_alpha_at_any_size) {
+  for (const std::int64_t n : {8, 64, 200, 1024}) {
+    const auto filled = [&](float x) {
+      Tensor t(DType::f32, {n, n});
+      std::fill_n(t.write<float>().data(), n * n, x);
+      return t;
+    };
+    const float none = run("Gemm", {filled(INFINITY), filled(1)}, {{"alpha", 0.0f}}).read<float>()[0];
+    EXPECT_EQ(none, 0) << n;
+    const float small = run("Gemm", {filled(1e25f), filled(1e-25f)}, {{"alpha", 1e-25f}}).read<float>()[0];
+    EXPECT_NEAR(small / (1e-25 * static_cast<double>(n)), 1, 1e-4) << n;
+  }
+}
+
 TEST(Broadcast, reads_any_pattern) {
   const Shape out{3, 4, 5, 6};
   for (int pattern = 0; pattern < 256; ++pattern) {
