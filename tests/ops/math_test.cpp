@@ -135,13 +135,14 @@ TEST(Sine, of_an_angle_does_not_depend_on_its_neighbours) {
   }
 }
 
+// A plain sum in f32 is off by 1.5e-3.
 TEST(Softmax, of_a_long_slice_loses_nothing) {
   constexpr std::size_t n = 1'000'000;
   std::vector<float> x(n, -0.105f);
   x[0] = 0;
   const double sum = 1 + (n - 1) * std::exp(static_cast<double>(-0.105f));
-  EXPECT_NEAR(run("Softmax", {Tensor::vector<float>(x)}).read<float>()[0] * sum, 1, 1e-5);
-  EXPECT_NEAR(run("LogSoftmax", {Tensor::vector<float>(x)}).read<float>()[0], -std::log(sum), 1e-5);
+  EXPECT_NEAR(run("Softmax", {Tensor::vector<float>(x)}).read<float>()[0] * sum, 1, 1e-4);
+  EXPECT_NEAR(run("LogSoftmax", {Tensor::vector<float>(x)}).read<float>()[0], -std::log(sum), 1e-4);
 }
 
 // Sizes that go to one backend each.
