@@ -310,15 +310,11 @@ TEST(BlockSparse, threads_of_several_caches_change_no_bit) {
 
 // Backward cuts the first head into parts; the others, which name one tile, it does together.
 TEST(BlockSparse, threads_change_no_bit_of_heads_that_differ) {
-  BlockSparseData data({.q_heads = 5,
-                        .kv_heads = 5,
-                        .qk_dim = 5,
-                        .v_dim = 3,
-                        .q_grid = {2600},
-                        .q_cube = {50},
-                        .k_grid = {3000},
-                        .k_cube = {70},
-                        .density = 1});
+  BlockSparseCase c = several_parts();
+  c.q_heads = c.kv_heads = 5;
+  c.density = 1;
+  c.sources = false;
+  BlockSparseData data(c);
   BlockLists& lists = data.lists;
   for (std::int64_t row = lists.query_tiles; row < std::ssize(lists.begin) - 1; ++row)
     lists.begin[row + 1] = lists.begin[row] + 1;
