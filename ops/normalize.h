@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "ops/reduce.h"
 #include "ops/sum_in_parts.h"
+#include "runtime/op/context.h"
 
 namespace tessera {
 
@@ -67,7 +67,7 @@ struct Standardized {
   // Reads the operator's attribute "epsilon".
   Standardized(GradContext& context, ValueId given, std::vector<std::int64_t> over)
       : g(context), axes(std::move(over)) {
-    const ValueId x = widened(g, given);
+    const ValueId x = g.widened(given);
     const ValueId centred = g.node("Sub", {x, mean(x)});
     const ValueId variance = mean(g.node("Mul", {centred, centred}));
     const double epsilon = static_cast<double>(g.attr().real("epsilon"));

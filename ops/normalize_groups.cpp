@@ -38,7 +38,7 @@ void normalize_groups(const KernelContext& k, std::int64_t groups) {
 
 // X as [N x G x (C/G * inner)]: the statistics are those of LayerNormalization over the last axis.
 std::vector<ValueId> normalize_groups_gradient(GradContext& g, std::int64_t groups) {
-  const ValueId x = g.in(0), dy = widened(g, g.dout(0));
+  const ValueId x = g.in(0), dy = g.widened(g.dout(0));
   const Shape s = *g.shape(x);
   std::vector<std::int64_t> channel(s.size() - 1, 1), others{0};
   channel[0] = s[1];
@@ -47,7 +47,7 @@ std::vector<ValueId> normalize_groups_gradient(GradContext& g, std::int64_t grou
   const auto group = [&](ValueId v) { return reshaped(g, v, grouped); };
   const auto ungroup = [&](ValueId v) { return reshaped(g, v, s); };
   Standardized x_hat(g, group(x), {2});
-  const ValueId scaled = group(g.node("Mul", {dy, reshaped(g, widened(g, g.in(1)), channel)}));
+  const ValueId scaled = group(g.node("Mul", {dy, reshaped(g, g.widened(g.in(1)), channel)}));
   const auto per_channel = [&](ValueId v) {
     return g.node("ReduceSum", {v, g.ints(others)}, {{"keepdims", std::int64_t{0}}});
   };

@@ -59,8 +59,8 @@ ValueId expanded_like(GradContext& g, ValueId v, ValueId like) {
 std::vector<ValueId> gradient_to_extremes(GradContext& g) {
   const ValueId x = g.in(0), equal = g.node("Equal", {x, with_reduced_axes(g, g.out(0))});
   const ValueId ones = g.node("Where", {equal, g.scalar_like(x, 1), g.scalar_like(x, 0)});
-  const ValueId ties = reduce_alike(g, "ReduceSum", widened(g, ones));
-  const ValueId share = g.node("Div", {widened(g, with_reduced_axes(g, g.dout(0))), ties});
+  const ValueId ties = reduce_alike(g, "ReduceSum", g.widened(ones));
+  const ValueId share = g.node("Div", {g.widened(with_reduced_axes(g, g.dout(0))), ties});
   return {g.node("Mul", {ones, g.cast(share, g.dtype(x))})};
 }
 

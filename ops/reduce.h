@@ -56,13 +56,6 @@ constexpr OpDef reduction(OpDef op) {
   return op;
 }
 
-// v in f32 where its elements are sixteen-bit floats, v itself otherwise. For rules that count, square or average: f16
-// ends at 65504 and 6e-8, and bf16 holds three digits.
-inline ValueId widened(NodeBuilder& b, ValueId v) {
-  const DType type = b.dtype(v);
-  return b.cast(v, type == DType::f16 || type == DType::bf16 ? DType::f32 : type);
-}
-
 // For gradient rules: v, shaped as the reduction's output, under the shape it has with keepdims=1, which broadcasts
 // with the input; and the same reduction by another operator, with keepdims=1.
 ValueId with_reduced_axes(GradContext& g, ValueId v);

@@ -165,19 +165,19 @@ void add_quiet(Command& app) {
   app.flag("--quiet", want_quiet, "Print nothing but errors, and results where --format asks for them");
 }
 
-std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag) {
+Assignment split_assignment(const std::string& text, const std::string& flag) {
   const auto at = text.find('=');
   check(at != std::string::npos && at > 0 && at + 1 < text.size(), flag, " ", text, ": expected NAME=VALUE");
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
-std::vector<std::pair<std::string, std::string>> assignments(const std::vector<std::string>& texts,
-                                                             const std::string& flag) {
-  std::vector<std::pair<std::string, std::string>> found;
+std::vector<Assignment> assignments(const std::vector<std::string>& texts, const std::string& flag,
+                                    std::string Assignment::*unique) {
+  std::vector<Assignment> found;
   for (const auto& text : texts) {
     found.push_back(split_assignment(text, flag));
-    const auto same = [&](const auto& pair) { return pair.first == found.back().first; };
-    check(std::count_if(found.begin(), found.end(), same) == 1, flag, ": '", found.back().first, "' is given twice");
+    const std::string& name = found.back().*unique;
+    check(std::ranges::count(found, name, unique) == 1, flag, ": '", name, "' is given twice");
   }
   return found;
 }

@@ -84,10 +84,11 @@ struct ReportFlags {
 void add_quiet(Command& app);
 
 // "NAME=VALUE", cut at the first '=': VALUE may hold more of them, NAME none. Errors: bad_input.
-std::pair<std::string, std::string> split_assignment(const std::string& text, const std::string& flag);
-// "NAME=..." for each; Error(bad_input) when a name comes twice.
-std::vector<std::pair<std::string, std::string>> assignments(const std::vector<std::string>& texts,
-                                                             const std::string& flag);
+using Assignment = std::pair<std::string, std::string>;
+Assignment split_assignment(const std::string& text, const std::string& flag);
+// "NAME=..." for each; Error(bad_input) when a name comes twice, or a value where it is the value that must be unique.
+std::vector<Assignment> assignments(const std::vector<std::string>& texts, const std::string& flag,
+                                    std::string Assignment::*unique = &Assignment::first);
 
 // "3/50". Errors: bad_input naming the flag.
 std::pair<int, int> parse_step(const std::string& text, const std::string& flag);

@@ -123,22 +123,11 @@ class Collection {
     return whole;
   }
 
-  std::vector<std::pair<std::string, std::string>> files_;
+  std::vector<Assignment> files_;
   std::map<std::string, std::vector<Tensor>> values_;
 };
 
-// Outputs and the inputs that they become; one output may become several.
-std::vector<std::pair<std::string, std::string>> carried(const RunFlags& f) {
-  std::vector<std::pair<std::string, std::string>> all;
-  for (const auto& text : f.carry) {
-    all.push_back(split_assignment(text, "--carry"));
-    const auto same = [&](const auto& pair) { return pair.second == all.back().second; };
-    check(std::count_if(all.begin(), all.end(), same) == 1, "--carry: '", all.back().second, "' is given twice");
-  }
-  return all;
-}
-
-void check_carry(const Session& session, const std::vector<std::pair<std::string, std::string>>& carry) {
+void check_carry(const Session& session, const std::vector<Assignment>& carry) {
   for (const auto& [out, in] : carry) {
     const auto& from = port_named(session.outputs(), out, "--carry");
     const auto& to = port_named(session.inputs(), in, "--carry", "input");
@@ -153,7 +142,7 @@ struct Outcome {
 
 Outcome perform(Session& session, const RunFlags& f, NamedTensors inputs, Watch& watch, Collection& collection) {
   const Loop loop = loop_of(f);
-  const auto carry = carried(f);
+  const auto carry = assignments(f.carry, "--carry", &Assignment::second);  // an output may become several inputs
   check_carry(session, carry);
   RunOptions options;
   options.steps = loop.steps;

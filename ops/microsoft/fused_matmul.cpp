@@ -30,8 +30,8 @@ void expand(RewriteContext& c) {
              b_batch = attr.flag("transBatchB");
   const float alpha = attr.real("alpha");
   // Sixteen bits would be rounded, and overflow, before they are scaled.
-  const DType type = b.dtype(c.in[0]), wide = alpha == 1 || type == DType::f64 ? type : DType::f32;
-  const ValueId lhs = b.cast(c.in[0], wide), rhs = b.cast(c.in[1], wide);
+  const auto operand = [&](std::size_t i) { return alpha == 1 ? c.in[i] : b.widened(c.in[i]); };
+  const ValueId lhs = operand(0), rhs = operand(1);
   ValueId y;
   if (const bool plain = !a_turned && !b_turned && !a_batch && !b_batch; plain || (b.shape(lhs) && b.shape(rhs)))
     y = plain ? b.node("MatMul", {lhs, rhs})
@@ -40,7 +40,7 @@ void expand(RewriteContext& c) {
     y = b.node(
         "Einsum", {lhs, rhs},
         {{"equation", labels("i", "j", a_turned, a_batch) + "," + labels("j", "k", b_turned, b_batch) + "->...ik"}});
-  c.become({alpha == 1 ? y : b.cast(b.node("Mul", {y, b.scalar_like(y, double(alpha))}), type)});
+  c.become({alpha == 1 ? y : b.cast(b.node("Mul", {y, b.scalar_like(y, double(alpha))}), b.dtype(c.in[0]))});
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "ops/fill.h"
 #include "ops/pool.h"
-#include "ops/reduce.h"
 #include "runtime/op/reshaped.h"
 
 namespace tessera {
@@ -77,7 +76,7 @@ Tensor window_sizes(const Pool& pool, bool include_pad) {
 std::vector<ValueId> gradient(GradContext& g) {
   const Shape x = *g.shape(g.in(0));
   Pool pool = pool_of(g.attr(), x);
-  const ValueId dy = widened(g, g.dout(0));
+  const ValueId dy = g.widened(g.dout(0));
   if (count(pooled(x, pool)) == 0) return {zeros_like(g, g.in(0))};
   const Tensor sizes = converted(window_sizes(pool, g.attr().flag("count_include_pad")), g.dtype(dy));
   const ValueId share = g.node("Div", {dy, g.constant(sizes)});

@@ -122,7 +122,7 @@ void kernel(const KernelContext& k) {
 // broadcasts with them; sums over everything but the channels.
 class ChannelNodes {
  public:
-  explicit ChannelNodes(GradContext& g) : x(widened(g, g.in(0))), dy(widened(g, g.dout(0))), g_(g) {
+  explicit ChannelNodes(GradContext& g) : x(g.widened(g.in(0))), dy(g.widened(g.dout(0))), g_(g) {
     const Shape s = *g.shape(x);
     channel_ = Shape(s.size(), 1);
     if (s.rank() > 1) channel_[1] = s[1];

@@ -1,7 +1,6 @@
 #include <numbers>
 
 #include "ops/elementwise.h"
-#include "ops/reduce.h"
 #include "ops/vector_math.h"
 
 namespace tessera {
@@ -28,7 +27,7 @@ std::vector<ValueId> gradient(GradContext& g) {
   const bool by_tanh = g.attr().text("approximate") == "tanh";
   ValueId x = g.in(0);
   if (by_tanh) {  // beyond 16 the slope is 0 or 1 in every type, and an infinite square times 1 - t^2 = 0 would be NaN
-    x = widened(g, x);
+    x = g.widened(x);
     x = g.node("Clip", {x, g.scalar_like(x, -16), g.scalar_like(x, 16)});
   }
   const ValueId one = g.scalar_like(x, 1), half = g.scalar_like(x, 0.5);

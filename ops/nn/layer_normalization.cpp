@@ -58,13 +58,13 @@ void kernel(const KernelContext& k) {
 // With xhat = (x - mean) / deviation: dxhat = dy * scale, dscale = dy * xhat, dbias = dy. Of the n elements of a row,
 // dMean/dx = 1 / n and dInvStdDev/dx = -xhat / (n deviation^2).
 std::vector<ValueId> gradient(GradContext& g) {
-  const ValueId x = g.in(0), dy = widened(g, g.dout(0));
+  const ValueId x = g.in(0), dy = g.widened(g.dout(0));
   const Shape s = *g.shape(x);
   const int axis = normal_axis(g.attr().integer("axis"), s.rank());
   std::vector<std::int64_t> axes;
   for (int a = axis; a < s.rank(); ++a) axes.push_back(a);
   Standardized x_hat(g, x, std::move(axes));
-  ValueId dx = x_hat.back(g.has(1) ? g.node("Mul", {dy, widened(g, g.in(1))}) : dy);
+  ValueId dx = x_hat.back(g.has(1) ? g.node("Mul", {dy, g.widened(g.in(1))}) : dy);
   const auto n = static_cast<double>(count(std::span(s).subspan(static_cast<std::size_t>(axis))));
   const auto share = [&](int i) { return g.node("Div", {g.cast(g.dout(i), g.dtype(dy)), g.scalar_like(dy, n)}); };
   if (g.has_dout(1)) dx = g.node("Add", {dx, share(1)});

@@ -21,7 +21,7 @@ void expand(RewriteContext& c) {
   const std::int64_t size = c.attr().integer("size");
   check(size >= 1, "size is ", size);
   const DType type = b.dtype(c.in[0]);
-  const ValueId x = b.cast(c.in[0], type == DType::f64 ? type : DType::f32);
+  const ValueId x = b.widened(c.in[0]);
   const auto [shape, planes] = shapes(b, x);
   const Attributes as_given{{"allowzero", std::int64_t{1}}};
   const ValueId squares = b.node("Reshape", {b.node("Mul", {x, x}), planes}, as_given);

@@ -1,4 +1,4 @@
-#include "ops/reduce.h"
+#include "runtime/op/context.h"
 
 namespace tessera {
 namespace {
@@ -7,7 +7,7 @@ namespace {
 void expand(RewriteContext& c) {
   auto& b = c.build;
   const DType type = b.dtype(c.in[0]);
-  const ValueId x = widened(b, c.in[0]);
+  const ValueId x = b.widened(c.in[0]);
   const ValueId axes = c.attr().has("axes") ? b.ints(c.attr().integers("axes")) : b.ints({0, 2, 3});
   const ValueId centred = b.node("Sub", {x, b.node("ReduceMean", {x, axes})});
   const ValueId variance = b.node("ReduceMean", {b.node("Mul", {centred, centred}), axes});

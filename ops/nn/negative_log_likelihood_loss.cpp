@@ -66,8 +66,7 @@ class Loss {
 
   // 0 where the target is ignored. Sixteen-bit floats are taken to f32: the sum over a batch may leave their range.
   ValueId only_counted(ValueId v) {
-    const DType type = b_.dtype(v);
-    if (type == DType::f16 || type == DType::bf16) v = b_.cast(v, DType::f32);
+    v = b_.widened(v);
     return ignored_ == ValueId::none ? v : b_.node("Where", {ignored_, b_.scalar_like(v, 0), v});
   }
 

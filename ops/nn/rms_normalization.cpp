@@ -43,7 +43,7 @@ void kernel(const KernelContext& k) {
 
 // With r = sqrt(mean(x^2) + epsilon), xhat = x / r and g = dy * scale: dx = (g - xhat * mean(g * xhat)) / r.
 std::vector<ValueId> gradient(GradContext& g) {
-  const ValueId x = widened(g, g.in(0)), scale = widened(g, g.in(1)), dy = widened(g, g.dout(0));
+  const ValueId x = g.widened(g.in(0)), scale = g.widened(g.in(1)), dy = g.widened(g.dout(0));
   check(g.dtype(x) == g.dtype(scale), Code::unsupported, "the gradient needs X and scale both in f64, or none");
   const int rank = g.shape(x)->rank();
   std::vector<std::int64_t> axes;

@@ -17,7 +17,7 @@ struct Mean : SumReduction<T> {
 void kernel(const KernelContext& k) { reduce<Summable, Mean>(k); }
 
 std::vector<ValueId> gradient(GradContext& g) {
-  const ValueId x = g.in(0), dy = widened(g, with_reduced_axes(g, g.dout(0)));
+  const ValueId x = g.in(0), dy = g.widened(with_reduced_axes(g, g.dout(0)));
   const ValueId share = g.node("Div", {dy, g.scalar_like(dy, reduced_count(g))});
   return {expanded_like(g, g.cast(share, g.dtype(x)), x)};
 }

@@ -28,6 +28,9 @@ class NodeBuilder {
   ValueId cast(ValueId v, DType to) {
     return dtype(v) == to ? v : node("Cast", {v}, {{"to", static_cast<std::int64_t>(to)}});
   }
+  // v in f32 where its elements are sixteen-bit floats, v itself otherwise. For rules that count, square or average:
+  // f16 ends at 65504 and 6e-8, and bf16 holds three digits.
+  ValueId widened(ValueId v) { return dtype(v) == DType::f16 || dtype(v) == DType::bf16 ? cast(v, DType::f32) : v; }
   virtual ValueId constant(Tensor value) = 0;
   // A scalar of v's element type.
   ValueId scalar_like(ValueId v, double x) { return constant(Tensor::scalar(dtype(v), x)); }
