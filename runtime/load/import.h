@@ -7,15 +7,13 @@
 
 #include "runtime/graph/build.h"
 #include "runtime/load/functions.h"
+#include "runtime/load/node_names.h"
 #include "runtime/load/tensor_proto.h"
 
 namespace tessera {
 
 // Attributes of the call that a function's body refers to by name.
 using Bindings = std::map<std::string, onnx::AttributeProto, std::less<>>;
-
-// Names taken in the graph being built; with each, the number that its last namesake got.
-using NodeNames = std::unordered_map<std::string, std::size_t>;
 
 // Where names are looked up while nodes are read: the main graph, a branch of If, or the body of a function call.
 // Borrows all that it points to.
@@ -50,6 +48,7 @@ class Importer {
   void define(Scope& scope, const std::string& name, ValueId value);
 
   // import_node.cpp
+  static std::string qualified_name(const Scope& scope, const onnx::NodeProto& proto);
   void node(Scope& scope, const onnx::NodeProto& proto);
   void unknown_operator(const Scope& scope, const std::string& domain, const std::string& name) const;
   void check_call(const Scope& scope, const RewriteContext& c) const;

@@ -119,9 +119,11 @@ void Importer::outputs(Scope& scope, const onnx::GraphProto& proto) {
 
 void Importer::nodes(Scope& scope, const NodeProtos& protos) {
   const auto order = topological_order(protos, [&](const std::string& name) { return scope.defines(name); });
-  for (const auto& n : protos)
+  for (const auto& n : protos) {
+    if (!n.name().empty()) scope.node_names.reserve(qualified_name(scope, n));
     for (const auto& name : n.output())
       if (scope.value_path.empty() && !name.empty()) scope.build.reserve(name);
+  }
   for (const int n : order) node(scope, protos[n]);
 }
 

@@ -15,13 +15,6 @@ namespace {
 using onnx::AttributeProto;
 using onnx::NodeProto;
 
-std::string unique_name(NodeNames& taken, const std::string& name) {
-  const auto [known, fresh] = taken.try_emplace(name, 0);
-  if (fresh) return name;
-  for (std::size_t& last = known->second;;)
-    if (auto other = concat(name, ".", ++last); taken.try_emplace(other, 0).second) return other;
-}
-
 // Frames are added once, by whoever knows the node first.
 void add_frame(Error& e, const std::string& frame) {
   if (std::string_view(e.what()).find("in " + frame) == std::string_view::npos) e.in(frame);
@@ -59,16 +52,19 @@ bool needs_memory(const OpDef& op, int i) {
 
 }  // namespace
 
+// Of a node that bears a name. A saved body has the path in its names already.
+std::string Importer::qualified_name(const Scope& scope, const NodeProto& proto) {
+  return proto.name().starts_with(scope.node_path) ? proto.name() : scope.node_path + proto.name();
+}
+
 void Importer::node(Scope& scope, const NodeProto& proto) {
-  const std::string own = proto.name().empty() ? concat(proto.op_type(), "_", scope.node_names.size()) : proto.name();
-  // A saved body has the path in its names already.
-  const bool qualified = own.starts_with(scope.node_path);
-  const std::string name = unique_name(scope.node_names, qualified ? own : scope.node_path + own);
+  const std::string name = proto.name().empty() ? scope.node_names.make(scope.node_path, proto.op_type())
+                                                : scope.node_names.take(qualified_name(scope, proto));
   try {
     check(proto.op_type().size() <= 256 && proto.domain().size() <= 256,
           "the operator's name is longer than 256 characters");
     const std::string& domain = plain_domain(proto.domain());
-    scope.build.name_nodes(name, module_path(proto, scope.module, own));
+    scope.build.name_nodes(name, module_path(proto, scope.module, proto.name()));
     if (domain.empty() && proto.op_type() == "Constant") return constant_node(scope, proto);
     const OpDef* op = registry_.find(domain, proto.op_type());
     const auto version = scope.opsets.find(domain);

@@ -27,6 +27,21 @@ TEST(Load, reads_nodes_weights_and_declared_shapes) {
   EXPECT_EQ(g.opset, 17);
 }
 
+TEST(Load, made_up_names_of_nodes_leave_alone_those_that_the_file_gives) {
+  const Graph g = load_text(R"(
+    node { op_type: "Relu" input: "x" output: "a" }
+    node { name: "same" op_type: "Relu" input: "a" output: "b" }
+    node { name: "same" op_type: "Relu" input: "b" output: "c" }
+    node { name: "same.1" op_type: "Relu" input: "c" output: "d" }
+    node { name: "Relu_0" op_type: "Relu" input: "d" output: "e" }
+    name: "g"
+    input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_value: 2 } } } } }
+    output { name: "e" })");
+  std::vector<std::string> names;
+  for (const auto& n : g.nodes) names.push_back(n.name);
+  EXPECT_THAT(names, testing::ElementsAre("Relu_0.1", "same", "same.2", "same.1", "Relu_0"));
+}
+
 TEST(Load, sorts_nodes) {
   const Graph g = load_text(R"(
     node { name: "second" op_type: "Relu" input: "s" output: "y" }
