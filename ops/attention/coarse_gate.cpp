@@ -82,7 +82,7 @@ void CoarseGate<T>::backward_of_gate(AttentionView<const T> gate, AttentionView<
         dc[d] += gated;
         sum += gated * c[d];
       }
-      dlse[(b * shape_.q_heads + h) * shape_.q_len + u] += sum;
+      if (dlse != nullptr) dlse[(b * shape_.q_heads + h) * shape_.q_len + u] += sum;
       if (!dgate.data) continue;
       T* to = dgate.row(b, h, u);
       for (std::int64_t d = 0; d < shape_.v_dim; ++d) to[d] = static_cast<T>(static_cast<C>(from[d]) * c[d]);

@@ -22,8 +22,9 @@ class CoarseGate {
 
   GatedRows<T> gated(AttentionView<const T> gate) const { return {gate, static_cast<const C*>(y_.raw())}; }
 
-  // dlse[b][h][u] += sum_c dy gate c: with it, the fine stage may be differentiated with y of the whole in place of its
-  // own result, since delta_u = dy.F - dlse = dy.Y - (dlse + dy.(gate c)). dgate (if it has data) = dy c.
+  // dgate (if it has data) = dy c. dlse[b][h][u] += sum_c dy gate c, if not null: with it, the fine stage may be
+  // differentiated with y of the whole in place of its own result, since delta_u = dy.F - dlse = dy.Y - (dlse +
+  // dy.(gate c)), as exactly as y holds F beside the gated rows.
   void backward_of_gate(AttentionView<const T> gate, AttentionView<const T> dy, C* dlse, AttentionView<T> dgate);
   // Adds what reaches q, k and v through the means. After backward_of_gate.
   void backward_of_means(AttentionView<T> dq, AttentionView<T> dk, AttentionView<T> dv);

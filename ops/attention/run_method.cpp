@@ -13,8 +13,8 @@ template <class T>
 AttentionView<const T> as(AttentionView<const void> v) {
   return {static_cast<const T*>(v.data), v.batch_stride, v.head_stride, v.row_stride};
 }
-template <class T>
-AttentionView<const T> reading(AttentionView<void> v) {
+template <class T, class From>
+AttentionView<const T> reading(AttentionView<From> v) {
   return {static_cast<const T*>(v.data), v.batch_stride, v.head_stride, v.row_stride};
 }
 
@@ -50,10 +50,19 @@ void backward(const PlannedMethod& p, const MethodTensors& t, const Selection* s
   if (!t.gate.data) return block_sparse_backward<T>(fine, y, lse, as<T>(t.dy), dlse, gradients);
 
   CoarseGate<T> coarse(s, p.call.scale, *p.tiles, *selection, as<T>(t.q), as<T>(t.k), as<T>(t.v));
-  std::vector<C> shifted(static_cast<std::size_t>(s.batch * s.q_heads * s.q_len));
-  if (dlse) std::copy_n(dlse, shifted.size(), shifted.data());
-  coarse.backward_of_gate(as<T>(t.gate), as<T>(t.dy), shifted.data(), as<T>(t.dgate));
-  block_sparse_backward<T>(fine, y, lse, as<T>(t.dy), shifted.data(), gradients);
+  if constexpr (sizeof(T) < sizeof(C)) {
+    // Sixteen bits round y by what may be as large as the fine stage's result beside a large gate: it is made again.
+    const Tensor own(dtype_of<T>, {s.batch, s.q_heads, s.q_len, s.v_dim});
+    const AttentionView<T> f{static_cast<T*>(own.raw()), s.q_heads * s.q_len * s.v_dim, s.q_len * s.v_dim, s.v_dim};
+    block_sparse_forward<T>(fine, f, nullptr);
+    coarse.backward_of_gate(as<T>(t.gate), as<T>(t.dy), nullptr, as<T>(t.dgate));
+    block_sparse_backward<T>(fine, reading<T>(f), lse, as<T>(t.dy), dlse, gradients);
+  } else {
+    std::vector<C> shifted(static_cast<std::size_t>(s.batch * s.q_heads * s.q_len));
+    if (dlse) std::copy_n(dlse, shifted.size(), shifted.data());
+    coarse.backward_of_gate(as<T>(t.gate), as<T>(t.dy), shifted.data(), as<T>(t.dgate));
+    block_sparse_backward<T>(fine, y, lse, as<T>(t.dy), shifted.data(), gradients);
+  }
   coarse.backward_of_means(gradients.dq, gradients.dk, gradients.dv);
 }
 
