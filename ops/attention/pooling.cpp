@@ -4,6 +4,7 @@
 
 #include "ops/attention/panel.h"
 #include "runtime/op/parallel.h"
+#include "runtime/op/scratch.h"
 
 namespace tessera {
 namespace {
@@ -35,24 +36,42 @@ void combine(To* to, const From* from, std::int64_t dim, F&& f) {
   for (; c < dim; ++c) to[c] = static_cast<To>(f(static_cast<C>(to[c]), static_cast<C>(from[c])));
 }
 
+// sum[c] += row[c]
+template <class T>
+void add_row(const T* row, std::int64_t dim, double* sum) {
+  constexpr int lanes = simd::kLanes<float>;
+  std::int64_t c = 0;
+  if constexpr (!std::is_same_v<T, double>)
+    for (; c + lanes <= dim; c += lanes) {
+      float x[lanes];
+      simd::store<float>(x, simd::load_as<float>(row + c));
+#pragma omp simd
+      for (int i = 0; i < lanes; ++i) sum[c + i] += static_cast<double>(x[i]);
+    }
+  for (; c < dim; ++c) sum[c] += static_cast<double>(static_cast<Compute<T>>(row[c]));
+}
+
 }  // namespace
 
 template <class T, class C>
 void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads, std::int64_t dim,
                 const TokenTiles& tiles, C* means) {
   for_each_tile(x, batch, heads, tiles, [&](std::int64_t b, std::int64_t begin, std::int64_t end, std::int64_t tile) {
-    const auto mean = [&](std::int64_t h) { return means + ((b * heads + h) * tiles.tiles() + tile) * dim; };
-    for (std::int64_t h = begin; h < end; ++h) std::fill_n(mean(h), dim, C(0));
+    const Scratch<double> sums((end - begin) * dim);
+    std::fill_n(sums.data(), (end - begin) * dim, 0.0);
     for (std::int32_t place = tiles.first[tile]; place < tiles.first[tile + 1]; ++place) {
       const std::int32_t soon = std::min(place + kPlacesAhead, tiles.first[tile + 1] - 1);
       for (std::int64_t h = begin; h < end; ++h) {
         attention::prefetch_row(x.row(b, h, tiles.order[soon]), dim);
-        combine<C>(mean(h), x.row(b, h, tiles.order[place]), dim, [](auto sum, auto value) { return sum + value; });
+        add_row(x.row(b, h, tiles.order[place]), dim, sums.data() + (h - begin) * dim);
       }
     }
-    const C share = C(1) / static_cast<C>(tiles.size(tile));
-    for (std::int64_t h = begin; h < end; ++h)
-      for (std::int64_t c = 0; c < dim; ++c) mean(h)[c] *= share;
+    const auto size = static_cast<double>(tiles.size(tile));
+    for (std::int64_t h = begin; h < end; ++h) {
+      const double* sum = sums.data() + (h - begin) * dim;
+      C* mean = means + ((b * heads + h) * tiles.tiles() + tile) * dim;
+      for (std::int64_t c = 0; c < dim; ++c) mean[c] = static_cast<C>(sum[c] / size);
+    }
   });
 }
 

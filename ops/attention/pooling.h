@@ -5,8 +5,8 @@
 
 namespace tessera {
 
-// means[b][h][tile][c] = sum over the tokens u of the tile of x[b][h][u][c] / size(tile), contiguous, summed in C, with
-// C = float or Compute<T>.
+// means[b][h][tile][c] = sum over the tokens u of the tile of x[b][h][u][c] / size(tile), contiguous, summed in f64 and
+// rounded once to C = float or Compute<T>: of equal tokens the mean is that token, however many a tile has.
 template <class T, class C>
 void pool_tiles(AttentionView<const T> x, std::int64_t batch, std::int64_t heads, std::int64_t dim,
                 const TokenTiles& tiles, C* means);

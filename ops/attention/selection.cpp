@@ -4,7 +4,6 @@
 
 #include "ops/attention/panel.h"
 #include "ops/attention/pooling.h"
-#include "ops/linalg.h"
 #include "runtime/base/parts.h"
 #include "runtime/op/parallel.h"
 #include "runtime/op/scratch.h"
@@ -91,6 +90,25 @@ BlockLists joined(const std::vector<std::vector<std::int32_t>>& rows, const Toke
   return lists;
 }
 
+// scores[query][key] = scale * queries[query] . keys[key], of rows of `dim`. With keys in the lanes, every sum goes
+// from the first coordinate to the last: equal keys have equal scores wherever they stand, and ties are ties. (The
+// libraries behind `product` sum the last columns of a matrix in another order.)
+void score_means(const float* queries, std::int64_t n, const float* keys, std::int64_t count, std::int64_t dim,
+                 float scale, float* scores) {
+  constexpr int lanes = attention::kBlockLanes<float>;
+  const Scratch<float> panel(dim * lanes), block(n * lanes);
+  for (std::int64_t first = 0; first < count; first += lanes) {
+    const float* rows[lanes];
+    for (int i = 0; i < lanes; ++i) rows[i] = keys + std::min(first + i, count - 1) * dim;
+    const attention::Rows<float> in_lanes{panel.data(), lanes}, products{block.data(), lanes};
+    attention::pack_panel<float>(rows, 1, dim, attention::kBlockVectors, in_lanes);
+    attention::tile_scores<float, attention::Rows>({queries, dim}, static_cast<int>(n), in_lanes,
+                                                   attention::kBlockVectors, dim, scale, products);
+    for (std::int64_t t = 0; t < n; ++t)
+      std::copy_n(products.row(t), std::min<std::int64_t>(lanes, count - first), scores + t * count + first);
+  }
+}
+
 // Scores of tile means, [Hq][D] against [Hkv][D] per batch entry, some query tiles at a time.
 BlockLists selected_tiles(const PlannedMethod& planned, const float* q_means, const float* k_means) {
   const auto& s = planned.call.shape;
@@ -104,15 +122,8 @@ BlockLists selected_tiles(const PlannedMethod& planned, const float* q_means, co
       const std::int64_t first = i % chunks * kRowsAtOnce, n = std::min(kRowsAtOnce, count - first);
       const std::int64_t row = (batch * s.q_heads + head) * count + first;
       const float* keys = k_means + (batch * s.kv_heads + head / s.group()) * count * s.qk_dim;
-      product(DType::f32,
-              {.m = n,
-               .n = count,
-               .k = s.qk_dim,
-               .a = {.row_stride = s.qk_dim},
-               .b = {.row_stride = s.qk_dim, .transposed = true},
-               .c = {.row_stride = count},
-               .alpha = static_cast<float>(planned.call.scale)},
-              q_means + row * s.qk_dim, keys, scores.data());
+      score_means(q_means + row * s.qk_dim, n, keys, count, s.qk_dim, static_cast<float>(planned.call.scale),
+                  scores.data());
       lists.assign(static_cast<std::size_t>(n), {});
       planned.method.select(planned.method, planned.call,
                             {batch, planned.call.head(head), first, n, scores.data(), lists});

@@ -156,6 +156,30 @@ TEST(Vsa, takes_the_lowest_index_of_equal_scores) {
   EXPECT_EQ(first_row_of(3, 0), (Row{0, 1, 2}));  // a query of 0: all scores are zeros, of either sign
 }
 
+// All keys are one vector, also the mean of each tile, clipped or not; queries point along it and against it.
+TEST(Vsa, takes_the_lowest_index_of_equal_tiles_wherever_they_stand) {
+  const std::int64_t topk = 5;
+  for (const std::int64_t dim : {1, 20, 64})
+    for (const auto& [tokens, tile] : {std::pair<std::int64_t, std::int64_t>{17, 1}, {370, 1}, {560, 64}}) {
+      std::vector<float> q(static_cast<std::size_t>(tokens * dim)), k(q.size());
+      for (std::size_t i = 0; i < q.size(); ++i) {
+        const auto token = static_cast<std::int64_t>(i) / dim, c = static_cast<std::int64_t>(i) % dim;
+        k[i] = std::sin(static_cast<float>(c) + 0.3f);
+        q[i] = token / tile % 2 == 0 ? std::cos(static_cast<float>(i)) + k[i] : -k[i];
+      }
+      const Shape shape{1, 1, tokens, dim};
+      const Tensor tq = Tensor::of<float>(shape, q), tk = Tensor::of<float>(shape, k);
+      const Attributes attributes{{"grid", Ints{tokens}}, {"tile", Ints{tile}}, {"topk", topk}};
+      const auto selection = evaluate(full_registry().at("tessera.attention::vsa"), attributes,
+                                      std::vector<const Tensor*>{&tq, &tk, &tk}, 7)[6];
+      const auto all = selection.read<std::int32_t>();
+      for (std::int64_t row = 0; row < selection.dim(2); ++row)
+        for (std::int64_t i = 0; i < topk; ++i)
+          EXPECT_EQ(all[static_cast<std::size_t>(row * selection.dim(3) + i)], i)
+              << dim << " of " << tokens << " row " << row;
+    }
+}
+
 TEST(Vsa, shows_a_nan_as_dense_attention_does) {
   Tensor q = Tensor::zeros(DType::f32, {1, 1, 8, 1}), k = Tensor::zeros(DType::f32, {1, 1, 8, 1});
   k.write<float>()[6] = NAN;
