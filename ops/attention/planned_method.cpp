@@ -18,7 +18,8 @@ std::optional<TokenTiles> tiles_of(const AttentionMethod& method, const Attentio
         shape.q_len, " queries and ", shape.kv_len, " keys (cross-attention)");
   const Shape sizes(grid);
   const bool positive = std::all_of(grid.begin(), grid.end(), [](std::int64_t n) { return n > 0; });
-  check(positive && element_count(grid) == shape.q_len, "grid ", sizes, " does not hold the ", shape.q_len, " tokens");
+  check(positive, "grid ", sizes, " has an axis without tokens; '", method.name, "' needs at least one token");
+  check(element_count(grid) == shape.q_len, "grid ", sizes, " does not hold the ", shape.q_len, " tokens");
   const auto& tile = parameters.integers("tile");
   check(tile.size() == grid.size(), "parameter 'tile' has ", tile.size(), " axes, the grid ", sizes, " has ",
         grid.size());

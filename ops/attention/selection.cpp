@@ -193,7 +193,10 @@ Selection read_selection(const PlannedMethod& planned, std::span<const std::int3
   for (std::int64_t row = 0; row < static_cast<std::int64_t>(rows.size()); ++row) {
     const std::int32_t *from = in.data() + row * pitch, *end = from + planned.width();
     auto& list = rows[static_cast<std::size_t>(row)];
-    list.assign(from, std::find(from, end, -1));
+    const auto* const after = std::find(from, end, -1);
+    list.assign(from, after);
+    const auto* const more = std::find_if(after, end, [](std::int32_t tile) { return tile != -1; });
+    check(more == end, "selection: key tile ", more == end ? -1 : *more, " behind the -1 that ends its list");
     sort_and_check(list, count, planned.width(), Code::bad_input);
     const std::int64_t tile = row % count;
     const std::int32_t first = tiles.first[static_cast<std::size_t>(tile)];
@@ -202,6 +205,8 @@ Selection read_selection(const PlannedMethod& planned, std::span<const std::int3
                    [&](std::int32_t source) { return source < 0 ? -1 : first + source; });
   }
   if (all_computed(selection.source, s.q_len)) selection.source.clear();
+  check(planned.method.keep || selection.source.empty(), "selection: '", planned.method.name,
+        "' computes every query, but a token's source is not the token itself");
   selection.lists = joined(rows, tiles);
   return selection;
 }

@@ -265,7 +265,7 @@ TEST(Methods, refuse_what_only_dense_can_honour) {
   EXPECT_EQ(refused({}, {{"is_causal", std::int64_t{1}}}), "'vsa' cannot honour causality (is_causal)");
   EXPECT_EQ(refused({}, {{"softcap", 2.0f}}), "'vsa' cannot honour softcap");
   EXPECT_EQ(refused({}, {{"grid", Ints{2, 2}}}), "grid [2x2] does not hold the 8 tokens");
-  EXPECT_EQ(refused({}, {{"grid", Ints{0}}}), "grid [0] does not hold the 8 tokens");
+  EXPECT_EQ(refused({}, {{"grid", Ints{0}}}), "grid [0] has an axis without tokens; 'vsa' needs at least one token");
   EXPECT_EQ(refused({}, {{"grid", Ints{2, 4}}}), "parameter 'tile' has 1 axes, the grid [2x4] has 2");
   EXPECT_EQ(refused({nullptr, nullptr, nullptr, nullptr, &mask}), "gate [8x8] must be [1x1x8x4]");
   EXPECT_THAT(refused({}, {{"sparsity", 0.5f}}), HasSubstr("give exactly one of 'sparsity' and 'topk'"));
@@ -274,7 +274,7 @@ TEST(Methods, refuse_what_only_dense_can_honour) {
 TEST(Methods, refuse_cross_attention_and_selections_that_do_not_fit) {
   const Tensor x = Tensor::zeros(DType::f32, {1, 1, 8, 4}), y = Tensor::zeros(DType::f32, {1, 1, 6, 4});
   const OpDef& vsa = full_registry().at("tessera.attention::vsa");
-  const Attributes attributes{{"grid", Ints{8}}, {"tile", Ints{4}}, {"topk", std::int64_t{1}}};
+  Attributes attributes{{"grid", Ints{8}}, {"tile", Ints{4}}, {"topk", std::int64_t{1}}};
   const std::vector<const Tensor*> cross{&x, &y, &y};
   EXPECT_EQ(failure([&] { evaluate(vsa, attributes, cross, 1); }),
             "'vsa' has one grid for queries and keys, but there are 8 queries and 6 keys (cross-attention)");
@@ -287,6 +287,11 @@ TEST(Methods, refuse_cross_attention_and_selections_that_do_not_fit) {
   EXPECT_EQ(with({0, 0, 1, 2, 1, 0, 1, 2}, 4), "selection [1x1x2x4] must be [1x1x2x5]");
   EXPECT_EQ(with({2, 0, 1, 2, 3, 1, 0, 1, 2, 3}, 5), "key tile 2 of 2");
   EXPECT_EQ(with({0, 0, 1, 4, 3, 1, 0, 1, 2, 3}, 5), "token source 4 is no computed token of its tile of 4");
+  EXPECT_EQ(with({0, 0, 0, 2, 3, 1, 0, 1, 2, 3}, 5),
+            "selection: 'vsa' computes every query, but a token's source is not the token itself");
+  attributes["topk"] = std::int64_t{2};
+  EXPECT_EQ(with({1, -1, 0, 1, 2, 3, 0, 1, 0, 1, 2, 3}, 6), "no error");
+  EXPECT_EQ(with({-1, 0, 0, 1, 2, 3, 0, 1, 0, 1, 2, 3}, 6), "selection: key tile 0 behind the -1 that ends its list");
 }
 
 }  // namespace
