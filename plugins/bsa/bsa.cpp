@@ -35,15 +35,26 @@ static BlockLimits block_limits(const Call& c) {
           .most = c.integer("max_blocks")};
 }
 
+static std::string text(std::span<const std::int64_t> sizes) {
+  std::string all;
+  for (const auto n : sizes) all += (all.empty() ? "" : ", ") + std::to_string(n);
+  return "[" + all + "]";
+}
+
 static void check_parameters(MethodCall& c) {
   const auto tile = c.integers("tile"), window = c.integers("window");
-  std::int64_t slots = 1;
-  for (const auto w : window) slots *= w;
-  if (window.size() != tile.size())
-    throw std::invalid_argument("'window' and 'tile' must have the same number of axes");
-  for (std::size_t a = 0; a < tile.size(); ++a)
-    if (window[a] > tile[a]) throw std::invalid_argument("'window' is larger than 'tile'");
-  if (c.integer("center_slot") >= slots) throw std::invalid_argument("'center_slot' is outside the window");
+  const auto refuse_window = [&](const char* why) {
+    throw std::invalid_argument("'window' " + text(window) + " (where not given, [2, 2, 2]) " + why + " 'tile' " +
+                                text(tile));
+  };
+  if (window.size() != tile.size()) refuse_window("must have as many axes as");
+  double slots = 1;
+  for (std::size_t a = 0; a < tile.size(); ++a) {
+    if (window[a] > tile[a]) refuse_window("is larger than");
+    slots *= static_cast<double>(window[a]);
+  }
+  if (static_cast<double>(c.integer("center_slot")) >= slots)
+    throw std::invalid_argument("'center_slot' is outside the window");
   if (c.integer("max_blocks") > 0 && c.integer("min_blocks") > c.integer("max_blocks"))
     throw std::invalid_argument("'min_blocks' is larger than 'max_blocks'");
 }
@@ -68,8 +79,9 @@ static double pairs(MethodCall& c) {
   const std::int64_t blocks = limits.rule == BlockRule::cdf ? most_admitted(limits, n) : aimed_at(limits, n);
   const double all =
       static_cast<double>(a.batch * a.q_heads) * static_cast<double>(a.q_len) * static_cast<double>(a.kv_len);
-  std::int64_t slots = 1;
-  for (const auto w : c.integers("window")) slots *= w;
+  std::int64_t slots = 1;  // of a window, clipped to the grid
+  const auto window = c.integers("window"), grid = c.query_tiles().grid();
+  for (std::size_t x = 0; x < window.size(); ++x) slots *= std::min(window[x], grid[x]);
   const double queries = static_cast<double>(share_of(c.real("keep_queries"), slots)) / static_cast<double>(slots);
   return all * queries * static_cast<double>(blocks) / static_cast<double>(n);
 }

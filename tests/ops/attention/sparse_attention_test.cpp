@@ -298,6 +298,10 @@ TEST(SparseAttention, predicts_the_pairs_it_computes_where_tiles_are_whole) {
   EXPECT_EQ(flops("vsa", vsa), 0.25 * dense + means);
   const Attributes bsa{{"grid", Ints{64}}, {"tile", Ints{4}}, {"window", Ints{2}}, {"kv_keep", 0.5f}};
   EXPECT_EQ(flops("bsa", bsa), 0.25 * dense + means);
+  const Ints far(4, 65536);  // tiles and windows larger than the grid: one of each
+  EXPECT_EQ(
+      flops("bsa", {{"grid", Ints{1, 4, 4, 4}}, {"tile", far}, {"window", far}, {"center_slot", std::int64_t{0}}}),
+      0.5 * dense + 2 * 3 * (2 * 8 + 64 * 2 * 8));
   const Attributes heads{{"grid", Ints{64}},
                          {"methods", std::vector<std::string>{"dense", "vsa tile=[4] sparsity=0.75"}},
                          {"head_method", Ints{0, 0, 1}}};
