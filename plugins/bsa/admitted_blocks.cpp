@@ -17,21 +17,22 @@ std::vector<double> softmax(std::span<const float> scores) {
   return p;
 }
 
-std::int64_t above_threshold(std::span<const double> values, double keep) {
+// `slack`: what rounding may have done to the values. It must not split those that are equal to the mean.
+std::int64_t above_threshold(std::span<const double> values, double keep, double slack) {
   const auto n = static_cast<double>(values.size());
   if (keep >= 1) return std::ssize(values);  // U(0) = -inf, also where all values are equal
   if (keep <= 0) return 1;
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
   double square = 0;
   for (const double x : values) square += (x - mean) * (x - mean);
-  // Rounding must not split values that are equal to the mean.
-  const double threshold = mean + std::sqrt(square / n) * normal_quantile(1 - keep) - 1e-12 * std::abs(mean);
+  const double threshold = mean + std::sqrt(square / n) * normal_quantile(1 - keep) - slack;
   return std::count_if(values.begin(), values.end(), [&](double x) { return x >= threshold; });
 }
 
 std::int64_t first_with_mass(std::vector<double> p, double tau) {
   if (tau >= 1) return std::ssize(p);
   std::sort(p.begin(), p.end(), std::greater<>());
+  tau -= 1e-9;  // nine tenths added up are a little less than 0.9
   double mass = 0;
   std::int64_t count = 0;
   while (count < std::ssize(p) && mass < tau) mass += p[static_cast<std::size_t>(count++)];
@@ -41,10 +42,14 @@ std::int64_t first_with_mass(std::vector<double> p, double tau) {
 std::int64_t count_admitted(const BlockLimits& limits, std::span<const float> scores) {
   const bool orderly = std::all_of(scores.begin(), scores.end(), [](float x) { return std::isfinite(x); });
   if (limits.rule == BlockRule::topk || !orderly) return plugin::share_of(limits.keep, std::ssize(scores));
-  if (limits.rule == BlockRule::stat_logit)
-    return above_threshold(std::vector<double>(scores.begin(), scores.end()), limits.keep);
   if (limits.rule == BlockRule::cdf) return first_with_mass(softmax(scores), limits.tau);
-  return above_threshold(softmax(scores), limits.keep);
+  // Scores are sums in f32, and an error in a score is a relative one in its probability.
+  double noise = 0;
+  for (const float x : scores) noise = std::max(noise, 1e-6 * std::abs(static_cast<double>(x)));
+  if (limits.rule == BlockRule::stat_logit)
+    return above_threshold(std::vector<double>(scores.begin(), scores.end()), limits.keep, noise);
+  return above_threshold(softmax(scores), limits.keep,
+                         std::clamp(noise, 1e-6, 1.0) / static_cast<double>(scores.size()));
 }
 
 }  // namespace

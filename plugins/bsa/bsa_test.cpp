@@ -312,6 +312,46 @@ TEST(Bsa, admits_every_tile_of_an_even_row) {
             std::vector<double>{static_cast<double>(0.5f / 15)});
 }
 
+TEST(Bsa, takes_no_rounding_of_scores_for_a_spread) {
+  std::vector<float> x;
+  for (int i = 0; i < 30; ++i) x.push_back(i % 6 < 2 ? std::nextafter(3.0f, 4.0f) : 3.0f);
+  const Tensor nearly = Tensor::of<float>({1, 1, 30, 1}, x);
+  for (const char* rule : {"stat_prob", "stat_logit"})
+    EXPECT_EQ(doubles(call(nearly, {{"tile", Ints{2}}, {"kv_rule", std::string(rule)}})[5]), std::vector<double>{0.5})
+        << rule;
+}
+
+TEST(Bsa, admits_no_more_tiles_than_the_mass_takes) {
+  const struct {
+    std::int64_t tiles;
+    float tau;
+    double share;
+  } counts[] = {{10, 0.9f, 0.9}, {10, 0.3f, 0.3}, {20, 0.9f, 0.9}, {40, 0.9f, 0.9}, {10, 0.35f, 0.4}};
+  for (const auto& c : counts) {
+    const Tensor even = Tensor::zeros(DType::f32, {1, 1, c.tiles, 1});
+    const auto out = call(even, {{"tile", Ints{1}}, {"kv_rule", std::string("cdf")}, {"tau", c.tau}});
+    EXPECT_NEAR(doubles(out[5])[0], c.share, 1e-6) << c.tau << " of " << c.tiles;
+  }
+}
+
+TEST(Bsa, shows_a_nan_wherever_it_stands_in_its_window) {
+  const Tensor k = Tensor::zeros(DType::f32, {1, 1, 8, 1});
+  const std::pair<const char*, Attribute> settings[] = {
+      {"center", std::string("slot")}, {"force_center", std::int64_t{0}}, {"center", std::string("mean")}};
+  for (const auto& setting : settings)
+    for (std::size_t at = 0; at < 4; ++at) {
+      std::vector<float> x(8, 1);
+      x[at] = NAN;
+      const Tensor q = Tensor::of<float>({1, 1, 8, 1}, x);
+      const Attributes attributes{
+          {"grid", Ints{8}}, {"tile", Ints{4}}, {"window", Ints{4}}, {"kv_keep", 1.0f}, setting};
+      const auto y = doubles(evaluate(full_registry().at("tessera.attention::bsa"), attributes,
+                                      std::vector<const Tensor*>{&q, &k, &k}, 1)[0]);
+      EXPECT_TRUE(std::isnan(y[at])) << setting.first << " " << at;
+      for (std::size_t i = 4; i < 8; ++i) EXPECT_EQ(y[i], 0) << setting.first << " " << at;
+    }
+}
+
 TEST(Bsa, keeps_a_query_that_is_not_a_number) {
   std::vector<float> x(8, 1);
   x[1] = NAN;
@@ -334,8 +374,10 @@ TEST(Bsa, refuses_parameters_that_do_not_go_together) {
     return "no error";
   };
   using testing::HasSubstr;
-  EXPECT_THAT(failure({{"window", Ints{2, 2}}}), HasSubstr("'window' and 'tile' must have the same number of axes"));
-  EXPECT_THAT(failure({{"window", Ints{5}}}), HasSubstr("'window' is larger than 'tile'"));
+  EXPECT_THAT(failure({{"window", Ints{2, 2}}}),
+              HasSubstr("'window' [2, 2] (where not given, [2, 2, 2]) must have as many axes as 'tile' [4]"));
+  EXPECT_THAT(failure({{"window", Ints{5}}}),
+              HasSubstr("'window' [5] (where not given, [2, 2, 2]) is larger than 'tile' [4]"));
   EXPECT_THAT(failure({{"center_slot", std::int64_t{4}}}), HasSubstr("'center_slot' is outside the window"));
   EXPECT_THAT(failure({{"min_blocks", std::int64_t{3}}, {"max_blocks", std::int64_t{2}}}),
               HasSubstr("'min_blocks' is larger than 'max_blocks'"));

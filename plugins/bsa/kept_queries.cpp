@@ -18,11 +18,13 @@ std::pair<float, float> products(const float* a, const float* b, std::int64_t n)
   return {ab, aa};
 }
 
-// Cosine of the angle between a and b; b_length that of b. 0 where one of them is zero.
+// Cosine of the angle between a and b; b_length that of b. 0 where one of them is zero or only b is not finite; NaN
+// where a is not.
 float cosine(const float* a, const float* b, float b_length, std::int64_t n) {
   const auto [ab, aa] = products(a, b, n);
-  const float lengths = std::sqrt(aa) * b_length;
-  return lengths == 0 ? 0 : ab / lengths;
+  if (!std::isfinite(aa)) return NAN;
+  const float lengths = std::sqrt(aa) * b_length, quotient = ab / lengths;
+  return lengths == 0 || std::isnan(quotient) ? 0 : quotient;
 }
 
 class Tile {
@@ -101,18 +103,19 @@ void Tile::choose_in_window(std::span<std::int32_t> source) {
   unlikeness_.resize(tokens_.size());
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     likeness_[i] = cosine(query(tokens_[i]), middle, length, dim_);
-    unlikeness_[i] = rule_.force_center && tokens_[i] == center_ ? INFINITY : -likeness_[i];
+    const bool forced = rule_.force_center && tokens_[i] == center_;
+    unlikeness_[i] = forced && !std::isnan(likeness_[i]) ? INFINITY : -likeness_[i];  // NaN ranks above all
   }
   auto keep = plugin::largest(unlikeness_, kept);
   std::sort(keep.begin(), keep.end());
   for (const auto i : keep) place_of(at(i)) = at(i);
   if (rule_.fill == Fill::zero) return;
 
-  // The kept token with the largest value, the first of equals.
+  // The kept token with the largest value, the first of equals; one without a value only where none has one.
   const auto best = [&](auto value) {
     std::int32_t chosen = keep[0];
     for (const auto i : keep)
-      if (value(i) > value(chosen)) chosen = i;
+      if (value(i) > value(chosen) || std::isnan(value(chosen))) chosen = i;
     return at(chosen);
   };
   const std::int32_t representative =
