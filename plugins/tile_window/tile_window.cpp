@@ -10,6 +10,9 @@ static void check(MethodCall& m) {
     throw std::invalid_argument("window needs one number for each axis of the grid");
   if (!std::ranges::equal(m.query_tiles().counts(), m.key_tiles().counts()))
     throw std::invalid_argument("queries and keys must lie on one grid");
+  for (std::size_t a = 0; a < m.key_tiles().axes(); ++a)
+    if (m.integers("window")[a] % 2 == 0 && m.integers("window")[a] < m.key_tiles().counts()[a])
+      throw std::invalid_argument("an even window has no tile in its middle: take an odd one, or the whole grid");
 }
 
 // Windows keep their size at the edges of the grid: their centre moves inwards there.

@@ -40,14 +40,19 @@ TEST(TileWindow, is_dense_when_it_covers_the_grid) {
   EXPECT_TRUE(close(got[0], evaluate(full_registry().at("Attention"), {}, in, 1)[0], {1e-12, 1e-12}));
 }
 
-TEST(TileWindow, refuses_a_window_of_other_axes) {
-  const SparseReference r({.grid = {4, 4}, .tile = {2, 2}});
-  try {
-    run(r, {3});
-    FAIL() << "it was taken";
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("window needs one number for each axis"), std::string::npos) << e.what();
-  }
+TEST(TileWindow, refuses_windows_of_other_axes_and_without_a_middle) {
+  const SparseReference r({.grid = {4, 6}, .tile = {2, 2}});
+  const auto failure = [&](const Ints& window) -> std::string {
+    try {
+      run(r, window);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  EXPECT_NE(failure({3}).find("window needs one number for each axis"), std::string::npos);
+  EXPECT_NE(failure({1, 2}).find("an even window has no tile in its middle"), std::string::npos);
+  EXPECT_EQ(failure({2, 4}), "no error") << "all tiles of both axes";
 }
 
 }  // namespace
