@@ -8,6 +8,7 @@
 #include <new>
 
 #include "runtime/base/error.h"
+#include "runtime/base/aside_file.h"
 #include "runtime/base/nearest.h"
 #include "tools/command.h"
 #include "tools/environment.h"
@@ -77,6 +78,13 @@ int finish_output(int code) {
   return report(Error(Code::run_time, concat("cannot write to standard output: ", std::strerror(error))));
 }
 
+// Ends as the signal would have, without files that are half written.
+void end_by(int number) {
+  unlink_aside_files();
+  std::signal(number, SIG_DFL);
+  std::raise(number);
+}
+
 }  // namespace
 
 Error& in_model(Error& e, const std::string& path) {
@@ -101,6 +109,9 @@ int run_command_line(int argc, const char* const* argv) {
   for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,
                          add_plugins, add_generate})
     add(command);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write past the limit fails, and says so
+  for (const int number : {SIGINT, SIGTERM, SIGHUP})
+    if (std::signal(number, end_by) == SIG_IGN) std::signal(number, SIG_IGN);  // as nohup asks
   // Last, for subcommands take over the footer that they find.
   app.footer(
       "`tessera SUBCOMMAND --help` says what a subcommand takes. Exit codes: 0 done, 1 outputs differ, 2 bad input,\n"

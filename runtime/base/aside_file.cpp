@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -18,7 +20,38 @@ namespace {
   throw Error(Code::run_time, concat("cannot ", what, " '", path, "': ", std::strerror(cause)));
 }
 
+// Names of temporary files where a handler of signals can read them. It finds no more than there are slots.
+struct Slot {
+  std::atomic<bool> taken, named;
+  char name[PATH_MAX];
+};
+Slot slots[16];
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+// Where `name` went; -1: nowhere.
+int remember(const std::string& name) {
+  if (name.size() >= PATH_MAX) return -1;
+  for (Slot& s : slots) {
+    if (s.taken.exchange(true)) continue;
+    std::memcpy(s.name, name.c_str(), name.size() + 1);
+    s.named = true;
+    return static_cast<int>(&s - slots);
+  }
+  return -1;
+}
+
+void forget(int slot) {
+  if (slot < 0) return;
+  slots[slot].named = false;
+  slots[slot].taken = false;
+}
+
 }  // namespace
+
+void unlink_aside_files() noexcept {
+  for (const Slot& s : slots)
+    if (s.named) ::unlink(s.name);
+}
 
 AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
   struct stat old {};
@@ -28,6 +61,8 @@ AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
     if (file_ < 0) fail("open", path_, errno);
     return;
   }
+  // The folder alone decides what a rename may replace.
+  if (exists && ::access(path_.c_str(), W_OK) != 0) fail("open", path_, errno);
   // What a link leads to is written, not a file in place of the link.
   std::error_code failed;
   if (const auto real = std::filesystem::canonical(path_, failed); exists && !failed) path_ = real.string();
@@ -38,12 +73,15 @@ AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
     file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (file_ < 0 && errno != EEXIST) fail("create", path_, errno);
   }
+  slot_ = remember(temporary_);
   if (exists) ::fchmod(file_, mode);
 }
 
 AsideFile::~AsideFile() {
   if (file_ >= 0) ::close(file_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  ::unlink(temporary_.c_str());
+  forget(slot_);
 }
 
 void AsideFile::write(std::span<const std::byte> bytes) {
@@ -73,6 +111,7 @@ void AsideFile::commit() {
   finish();
   if (temporary_.empty()) return;
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", path_, errno);
+  forget(slot_);
   temporary_.clear();
 }
 

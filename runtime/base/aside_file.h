@@ -25,9 +25,13 @@ class AsideFile {
 
  private:
   std::string path_, temporary_;
-  int file_ = -1;
+  int file_ = -1, slot_ = -1;  // slot_: where unlink_aside_files finds the name
   std::size_t size_ = 0;
 };
+
+// Removes the temporary files of all AsideFiles that are open, for a handler of signals that end the process: it is
+// safe there, whatever the threads do.
+void unlink_aside_files() noexcept;
 
 // Refuses now what an AsideFile of `path` would refuse when it is opened. Leaves nothing behind.
 void check_can_write(const std::string& path);

@@ -1,7 +1,13 @@
 // Files that the runner writes: permissions, and targets that cannot be written.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <chrono>
+#include <csignal>
+#include <thread>
 
+#include "runtime/base/aside_file.h"
 #include "runtime/tensor/text.h"
 #include "tests/support/runner.h"
 #include "tests/support/scratch_folder.h"
@@ -73,6 +79,47 @@ TEST(OutputFiles, that_cannot_be_written_are_refused_before_the_work) {
     EXPECT_EQ(r.err.find("in model"), std::string::npos) << "a path is none of the model's faults" << r.err;
   }
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 2) << "trials leave nothing";
+}
+
+TEST(OutputFiles, that_are_write_protected_stay) {
+  const ScratchFolder folder;
+  const std::string kept = folder.write("kept.npy", "precious");
+  ::chmod(kept.c_str(), 0400);
+  if (::access(kept.c_str(), W_OK) == 0) GTEST_SKIP() << "this user may write all files";
+  EXPECT_THROW(write_tensor(kept, "", tensor_from_text("{1}")), Error);
+  EXPECT_EQ(file_text(kept), "precious");
+}
+
+TEST(OutputFiles, that_are_half_written_go_with_the_process) {
+  const ScratchFolder folder;
+  {
+    AsideFile file(folder / "half");
+    unlink_aside_files();
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  }
+  AsideFile file(folder / "whole");
+  file.commit();
+  unlink_aside_files();
+  EXPECT_TRUE(std::filesystem::exists(folder / "whole"));
+}
+
+// A pipe that nobody reads stops `generate` while its other file is open.
+TEST(OutputFiles, that_are_half_written_go_when_the_process_is_ended) {
+  const ScratchFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "model.onnx.data").c_str(), 0600), 0);
+  const pid_t process = ::fork();
+  if (process == 0) {
+    ::execl(TESSERA_RUNNER, "tessera", "generate", "dit", "-o", folder.path().c_str(), nullptr);
+    ::_exit(127);
+  }
+  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(folder.path()), {}); };
+  for (int i = 0; i < 1000 && files() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(files(), 2) << "the pipe and what is begun of model.onnx";
+  ::kill(process, SIGTERM);
+  int status = 0;
+  ::waitpid(process, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  EXPECT_EQ(files(), 1);
 }
 
 TEST(OutputFiles, are_all_written_but_the_one_that_fails) {
