@@ -1,16 +1,31 @@
 #include "tools/command.h"
 
 #include <CLI/CLI.hpp>
+#include <cctype>
+#include <type_traits>
 #include <utility>
 
 namespace tessera {
 namespace {
 
+// The parser takes 010 for 8.
+std::string decimal(std::string n) {
+  const std::size_t first = n.starts_with('-') ? 1 : 0;
+  while (n.size() > first + 1 && n[first] == '0' && std::isdigit(static_cast<unsigned char>(n[first + 1])))
+    n.erase(first, 1);
+  return n;
+}
+
 template <class T>
 CLI::Option* add(CLI::App& app, const std::string& name, T& to, const std::string& doc) {
   const auto space = name.find(' ');
   const std::string value = space == std::string::npos ? "" : name.substr(space + 1);
-  return app.add_option(name.substr(0, space), to, doc)->type_name(value);
+  CLI::Option* o = app.add_option(name.substr(0, space), to, doc)->type_name(value);
+  if constexpr (std::is_integral_v<T>) o->transform(decimal);
+  if (std::is_unsigned_v<T>) o->check([](const std::string& n) { return n.starts_with('-') ? "must be from 0" : ""; });
+  // As from a variable of a script that is not set: to take it for no flag would do something else without a word.
+  if (name.starts_with('-')) o->check([](const std::string& text) { return text.empty() ? "its value is empty" : ""; });
+  return o;
 }
 
 }  // namespace
@@ -25,6 +40,11 @@ Option Option::excludes(std::initializer_list<Option> others) {
 Option Option::split_at(char separator) { return Option(option_->delimiter(separator)); }
 Option Option::checked(std::function<std::string(const std::string&)> wrong) {
   return Option(option_->check(std::move(wrong)));
+}
+Option Option::positive() {
+  return checked([](const std::string& n) {
+    return n == "0" || n.starts_with('-') ? "must be at least 1, got " + n : std::string();
+  });
 }
 
 Command Command::subcommand(const std::string& name, const std::string& doc) {

@@ -29,6 +29,7 @@ class Option {
   Option split_at(char separator);                        // a value is several
   // `wrong` says what is wrong with a value; nothing: it will do.
   Option checked(std::function<std::string(const std::string&)> wrong);
+  Option positive();  // a number that is
 
  private:
   CLI::Option* option_;
@@ -41,7 +42,7 @@ class Command {
   void footer(const std::string& text);                                 // of --help
 
   // `name` is "--flag VALUE", with the word that --help shows for the value, or "ARGUMENT". A vector takes one value
-  // each time its flag is given; as an argument, all that there are.
+  // each time its flag is given; as an argument, all that there are. A flag's value that is empty is refused.
   Option option(const std::string& name, std::string& to, const std::string& doc);
   Option option(const std::string& name, std::vector<std::string>& to, const std::string& doc);
   Option option(const std::string& name, int& to, const std::string& doc);

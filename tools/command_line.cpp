@@ -1,14 +1,15 @@
 #include "tools/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <new>
 
-#include "runtime/base/error.h"
 #include "runtime/base/aside_file.h"
+#include "runtime/base/error.h"
 #include "runtime/base/nearest.h"
 #include "tools/command.h"
 #include "tools/environment.h"
@@ -33,19 +34,25 @@ std::vector<std::string> flag_names(const CLI::App& app) {
 
 // What is wrong with the arguments, in the words of this program where it knows better than the parser.
 Error usage_error(const CLI::App& app, const CLI::ParseError& e) {
-  const auto chosen = app.get_subcommands();
-  const CLI::App& sub = chosen.empty() ? app : *chosen[0];
-  const std::string help = "`tessera " + (chosen.empty() ? "" : sub.get_name() + " ") + "--help` lists what there is";
+  const CLI::App* last = &app;
+  std::string call = "tessera ";
+  while (!last->get_subcommands().empty()) {
+    last = last->get_subcommands()[0];
+    call += last->get_name() + " ";
+  }
+  const CLI::App& sub = *last;
+  const std::string help = "`" + call + "--help` lists what there is";
   for (const auto& word : app.remaining(true)) {
     if (word.size() > 1 && word[0] == '-') {
       const std::string flag = word.substr(0, word.find('='));
-      return Error(Code::bad_input, concat("unknown flag '", flag, "'", did_you_mean(flag, flag_names(sub))))
-          .hint(help);
+      const auto known = flag_names(sub);
+      if (std::find(known.begin(), known.end(), flag) != known.end())
+        return Error(Code::bad_input, concat("'", flag, "' must stand behind `", call.substr(0, call.size() - 1), "`"))
+            .hint(help);
+      return Error(Code::bad_input, concat("unknown flag '", flag, "'", did_you_mean(flag, known))).hint(help);
     }
-    if (chosen.empty())
-      return Error(Code::bad_input,
-                   concat("unknown subcommand '", word, "'", did_you_mean(word, subcommand_names(app))))
-          .hint(help);
+    if (const auto names = subcommand_names(sub); !names.empty())
+      return Error(Code::bad_input, concat("unknown subcommand '", word, "'", did_you_mean(word, names))).hint(help);
     return Error(Code::bad_input, concat("'", word, "' is one argument too many")).hint(help);
   }
   const std::string what = e.what();
@@ -71,18 +78,18 @@ int perform(CLI::App& app, const Action& action, int argc, const char* const* ar
   return action();
 }
 
-// Results that did not reach stdout did not happen; a reader who has gone (`| head`) has seen enough.
-int finish_output(int code) {
-  const int error = flush_output();
-  if (error == 0 || error == EPIPE) return code;
-  return report(Error(Code::run_time, concat("cannot write to standard output: ", std::strerror(error))));
-}
-
 // Ends as the signal would have, without files that are half written.
 void end_by(int number) {
   unlink_aside_files();
   std::signal(number, SIG_DFL);
   std::raise(number);
+}
+
+// Results that did not reach stdout did not happen; a reader who has gone (`| head`) has seen enough.
+int finish_output(int code) {
+  const int error = flush_output();
+  if (error == 0 || error == EPIPE) return code;
+  return report(Error(Code::run_time, concat("cannot write to standard output: ", std::strerror(error))));
 }
 
 }  // namespace
@@ -102,6 +109,9 @@ int report(const Error& e) {
 
 int run_command_line(int argc, const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write past the limit fails, and says so
+  for (const int number : {SIGINT, SIGTERM, SIGHUP})
+    if (std::signal(number, end_by) == SIG_IGN) std::signal(number, SIG_IGN);  // as nohup asks
   CLI::App app("Tessera runs, trains and measures ONNX models.", "tessera");
   app.set_version_flag("--version", concat("tessera 0.1.0 for ", isa_name()));
   Action action;
@@ -109,9 +119,6 @@ int run_command_line(int argc, const char* const* argv) {
   for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,
                          add_plugins, add_generate})
     add(command);
-  std::signal(SIGXFSZ, SIG_IGN);  // a write past the limit fails, and says so
-  for (const int number : {SIGINT, SIGTERM, SIGHUP})
-    if (std::signal(number, end_by) == SIG_IGN) std::signal(number, SIG_IGN);  // as nohup asks
   // Last, for subcommands take over the footer that they find.
   app.footer(
       "`tessera SUBCOMMAND --help` says what a subcommand takes. Exit codes: 0 done, 1 outputs differ, 2 bad input,\n"

@@ -35,7 +35,9 @@ void write_text(const std::string& path, const std::string& text) {
 int explain(const ExplainFlags& f) {
   check(f.mask.site.empty() == f.out.empty(), "--mask SITE and -o FILE.png go together");
   check(f.out.empty() || f.out.ends_with(".png"), "-o: '", f.out, "' must end in .png");
+  check(f.lock.empty() || f.lock.ends_with(".json"), "--lock: '", f.lock, "' must end in .json");
   WrittenFiles files;
+  files.keep(f.policy.policy);
   if (!f.lock.empty()) files.claim(f.lock, "--lock");
   if (!f.out.empty()) files.claim(f.out, "--out");
   const auto policy = open_policy(f.policy.policy);
@@ -48,7 +50,6 @@ int explain(const ExplainFlags& f) {
   try {
     const NamedTensors inputs =
         f.mask.site.empty() ? given_inputs(f.inputs, loaded) : make_inputs(f.inputs, loaded, Missing::random);
-    if (!f.mask.site.empty() && !f.inputs.given()) remark("no inputs given, drawn from random ones");
     const Binding binding = binding_of(f.inputs, loaded, inputs);
     const Graph bound = graph_after(Stage::policy, loaded, binding, registry, f.session.passes(), use);
     if (!f.mask.site.empty()) mask = mask_of_head(bound, registry, inputs, f.mask, f.session.options());

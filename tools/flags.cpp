@@ -186,7 +186,8 @@ std::pair<int, int> parse_step(const std::string& text, const std::string& flag)
   const auto slash = text.find('/');
   check(slash != std::string::npos, flag, " ", text, ": expected i/n, as 3/50");
   const auto i = parse_count(text.substr(0, slash), flag), n = parse_count(text.substr(slash + 1), flag);
-  check(i < n && n <= 1'000'000, flag, " ", text, ": i counts from 0 and must be below n");
+  check(i < n, flag, " ", text, ": i counts from 0 and must be below n");
+  check(n <= 1'000'000, flag, " ", text, ": n may be 1000000 at most");
   return {static_cast<int>(i), static_cast<int>(n)};
 }
 

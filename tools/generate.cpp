@@ -36,6 +36,7 @@ int generate(const GenerateFlags& f) {
   check(f.attention == "onnx" || f.attention == "decomposed", "--attention must be onnx or decomposed, got '",
         f.attention, "'");
   const auto form = f.attention == "onnx" ? AttentionForm::onnx : AttentionForm::decomposed;
+  check_shape(shape);
   std::error_code error;
   std::filesystem::create_directories(f.folder, error);
   check(!error, Code::run_time, "cannot make folder '", f.folder, "': ", error.message());
@@ -64,7 +65,7 @@ void add_dit(Command& app) {
   sub.option("--grid T,H,W", f->grid, "Tokens in time, height and width; the latent is [1, channels, T, 2H, 2W]")
       .shows_default();
   sub.option("--text L", f->shape.text, "Tokens of the text").shows_default();
-  sub.option("--text-dim N", f->text_dim, "Channels of the text; 4096, or 64 when hidden is below 1024");
+  sub.option("--text-dim N", f->text_dim, "Channels of the text; 4096, or 64 when hidden is below 1024").positive();
   sub.option("--channels N", f->shape.channels, "Channels of the latent").shows_default();
   sub.option("--attention onnx|decomposed", f->attention,
              "onnx: Attention nodes (opset 23); decomposed: MatMul and Softmax (opset 17)")

@@ -8,6 +8,15 @@
 #include "tools/tensor_files.h"
 
 namespace tessera {
+namespace {
+
+// Made absolute first: a name of which nothing exists yet would stay relative, and x and ./x be two files.
+std::filesystem::path the_file(const std::string& path) {
+  std::error_code none;
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(path, none), none);
+}
+
+}  // namespace
 
 const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string& name, const std::string& flag,
                            const char* what) {
@@ -19,15 +28,17 @@ const PortInfo& port_named(const std::vector<PortInfo>& ports, const std::string
   throw Error(Code::bad_input, concat(flag, ": the model has no ", what, " '", name, "'", nearest_or_all(name, names)));
 }
 
+void WrittenFiles::keep(const std::string& path) {
+  if (!path.empty()) claimed_.emplace(the_file(path), "reads");
+}
+
 void WrittenFiles::claim(const std::string& path, const std::string& flag) {
   check_can_write(path);
   std::error_code none;
   const auto status = std::filesystem::status(path, none);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return;  // a device takes them all
-  // Made absolute first: a name of which nothing exists yet would stay relative, and x and ./x be two files.
-  const auto file = std::filesystem::weakly_canonical(std::filesystem::absolute(path, none), none);
-  const bool first = claimed_.insert(file).second;
-  check(first, flag, ": another flag writes to '", path, "' too; give each a file of its own");
+  const auto [before, first] = claimed_.emplace(the_file(path), "writes to");
+  check(first, flag, ": another flag ", before->second, " '", path, "' too; give each a file of its own");
 }
 
 void WrittenFiles::add(const std::string& path, const std::function<void()>& write) {

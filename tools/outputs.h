@@ -2,7 +2,7 @@
 // Where the outputs of a run go: --output NAME=FILE, --save FILE.npz. One thread.
 #include <filesystem>
 #include <functional>
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,6 +13,8 @@ namespace tessera {
 // Files written once the work is done. One that fails is reported, and the others are written all the same.
 class WrittenFiles {
  public:
+  // A file that a flag reads, and that claims may not replace. "": none.
+  void keep(const std::string& path);
   // Before the work: `flag` is going to write this file. Refuses a place that cannot be written, and a file that
   // another flag claimed, whose output would be lost.
   void claim(const std::string& path, const std::string& flag);
@@ -21,7 +23,7 @@ class WrittenFiles {
   int exit_code() const { return exit_code_; }                      // of the first that failed; 0: none did
 
  private:
-  std::set<std::filesystem::path> claimed_;
+  std::map<std::filesystem::path, const char*> claimed_;  // and what a flag does with it
   std::vector<std::string> paths_;
   int exit_code_ = 0;
 };

@@ -40,7 +40,6 @@ struct Loop {
 
 Loop loop_of(const RunFlags& f) {
   check(f.repeat >= 1, "--repeat must be at least 1, got ", f.repeat);
-  check(f.steps >= 0, "--steps must not be negative, got ", f.steps);
   check(f.steps == 0 || f.repeat == 1, "--steps and --repeat exclude each other");
   check(f.steps > 0 || (f.carry.empty() && f.collect.empty()), "--carry and --collect need --steps N");
   if (f.steps > 0) {
@@ -57,6 +56,7 @@ class Watch {
   Watch(const RunFlags& f, WrittenFiles& files)
       : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
     if (traced_) {
+      check(trace_path_.ends_with(".json"), "--trace: '", trace_path_, "' must end in .json");
       files.claim(trace_path_, "--trace");
       observers_.add(trace_);
     }
@@ -232,6 +232,7 @@ int run(const RunFlags& f) {
   if (f.steps == 0) f.policy.remark_on(policy.get());
   Session session = Session::open(f.model, policy, f.session.options());
   WrittenFiles files;
+  files.keep(f.policy.policy);
   f.outputs.check_against(session.outputs(), files);
   Watch watch(f, files);
   Collection collection(f.collect, session.outputs(), files);
@@ -256,7 +257,7 @@ void add_run(Command& app) {
   f->outputs.add_to(sub);
   f->policy.add_to(sub);
   sub.option("--repeat N", f->repeat, "Run so many times and give the median time");
-  sub.option("--steps N", f->steps, "Run so many times as one loop; --carry feeds outputs back");
+  sub.option("--steps N", f->steps, "Run so many times as one loop; --carry feeds outputs back").positive();
   sub.option("--carry OUT=IN", f->carry, "With --steps: the next step's input IN is this step's output OUT");
   sub.option("--collect OUT=FILE", f->collect,
              "With --steps: write an output of all steps, stacked on a new first axis");

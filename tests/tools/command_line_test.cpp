@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/support/runner.h"
+#include "tests/support/scratch_folder.h"
 
 namespace tessera {
 namespace {
@@ -102,6 +103,16 @@ TEST(Usage, errors_of_runs_say_what_and_what_next) {
       {{"run"}, 2, "MODEL"},
       {{"run", fixed, "--inptu", "x=1"}, 2, "unknown flag '--inptu'; did you mean '--input'"},
       {{"run", fixed, "more"}, 2, "'more' is one argument too many"},
+      {{"--quiet", "run", fixed}, 2, "'--quiet' must stand behind `tessera run`"},
+      {{"run", fixed, "--policy", ""}, 2, "--policy: its value is empty"},
+      {{"compare", fixed, "--policy", ""}, 2, "--policy: its value is empty"},
+      {{"run", fixed, "--train-step", ""}, 2, "--train-step: its value is empty"},
+      {{"run", fixed, "--steps", "0"}, 2, "--steps: must be at least 1, got 0"},
+      {{"run", fixed, "--step", "999999999999/9999999999999"}, 2, "n may be 1000000 at most"},
+      {{"run", fixed, "--input", "image=zeros", "--trace", "x.onnx"}, 2, "must end in .json"},
+      {{"run", fixed, "--input", "image=random:range:0,16777218"}, 2, "f32, which does not have 16777217"},
+      {{"explain", fixed, "--policy", "p.json", "--lock", "p.onnx"}, 2, "must end in .json"},
+      {{"explain", fixed, "--policy", "p.json", "--lock", "./p.json"}, 2, "another flag reads './p.json' too"},
       {{"run", fixed, "--threads", "1", "--threads", "2"}, 2, "--threads is given twice and takes one value"},
       {{"explain", fixed, "--policy", "p.yaml", "--head", "1"}, 2, "--head requires --mask"},
       {{"explain", fixed, "--policy", "p.yaml", "--mask", "s", "-o", "m.jpg"}, 2, "must end in .png"},
@@ -155,6 +166,14 @@ TEST(Usage, errors_of_runs_say_what_and_what_next) {
 TEST(Usage, errors_of_other_subcommands_say_what_and_what_next) {
   expect_all({
       {{"verify", "/nowhere"}, 2, "/nowhere"},
+      {{"plugins", "lst"}, 2, "unknown subcommand 'lst'; did you mean 'list'"},
+      {{"plugins", "info", "vsa", "--format", "csv"}, 2, "no format 'csv'"},
+      {{"ops", "Relu", "--format", "csv"}, 2, "only the list of all operators is one table"},
+      {{"inspect", "--passes", "--format", "dot"}, 2, "--format dot draws a model"},
+      {{"generate", "dit", "-o", "/tmp/never", "--layrs", "3"}, 2, "did you mean '--layers'"},
+      {{"generate", "dit", "-o", "/tmp/never", "--seed", "-1"}, 2, "--seed: must be from 0"},
+      {{"generate", "dit", "-o", "/tmp/never", "--text-dim", "-5"}, 2, "--text-dim: must be at least 1"},
+      {{"generate", "dit", "-o", "/tmp/never", "--hidden", "010", "--heads", "3"}, 2, "--hidden 10 is not divisible"},
       {{"inspect", open}, 2, "--set"},
       {{"inspect", open, "--sites"}, 2, "--set"},
       {{"inspect", fixed, "--sites", "--after", "fold"}, 2, "--sites"},
@@ -177,6 +196,12 @@ TEST(Usage, errors_of_other_subcommands_say_what_and_what_next) {
       {{"generate", "dit", "-o", "/tmp/never", "--hidden", "9", "--heads", "3"}, 2, "must be even"},
       {{"generate", "dit", "-o", "/proc/never"}, 6, "/proc/never"},
   });
+}
+
+TEST(Usage, a_model_that_is_refused_leaves_no_folder) {
+  const ScratchFolder folder;
+  EXPECT_EQ(tessera_cli({"generate", "dit", "-o", folder / "never", "--hidden", "9", "--heads", "3"}).code, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder / "never"));
 }
 
 TEST(Help, names_what_it_reads_from_the_environment) {

@@ -267,6 +267,8 @@ class DitWriter {
   Value cos_, sin_;
 };
 
+}  // namespace
+
 void check_shape(const DitShape& s) {
   const std::pair<const char*, std::int64_t> sizes[] = {
       {"--layers", s.layers},     {"--hidden", s.hidden},    {"--heads", s.heads}, {"--ffn", s.ffn},
@@ -279,8 +281,6 @@ void check_shape(const DitShape& s) {
         ", must be even: rotary embedding turns pairs of channels");
   check(s.frames <= 1'000'000'000 / s.height / s.width, "--grid has more than 1000000000 tokens");
 }
-
-}  // namespace
 
 DitReport generate_dit(const DitShape& shape, AttentionForm form, std::uint64_t seed, const std::string& path) {
   check_shape(shape);

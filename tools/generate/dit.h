@@ -24,7 +24,10 @@ struct DitReport {
   double flops = 0;  // of the matrix products, of one run
 };
 
-// Writes `path` and `path`.data. Errors: bad_input for sizes that do not fit together; run_time when a file cannot be
+// Error(bad_input) for sizes that do not fit together.
+void check_shape(const DitShape& shape);
+
+// Writes `path` and `path`.data. Errors: those of check_shape; run_time when a file cannot be
 // written, which leaves nothing behind.
 DitReport generate_dit(const DitShape& shape, AttentionForm form, std::uint64_t seed, const std::string& path);
 
