@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <algorithm>
 #include <mutex>
+#include <set>
 
 #include "runtime/session/open_policy.h"
 #include "tools/bench/ratio.h"
@@ -94,18 +95,19 @@ class FlopSum final : public Observer {
 };
 
 // Runs in the worker: opens the model, then measures a run each time it is asked. The first run counts the FLOPs.
-Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry, const Policies& policies) {
+Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry, const Policies& policies, Missing missing,
+                               Deadline deadline) {
   SessionOptions options = f.session.options();
   options.threads = entry.threads;
   auto session = std::make_shared<Session>(Session::open(entry.model, policies.at(entry.policy), options));
-  auto inputs = std::make_shared<NamedTensors>(make_inputs(f.inputs, session->graph(), Missing::random));
+  auto inputs = std::make_shared<NamedTensors>(make_inputs(f.inputs, session->graph(), missing));
   auto counted = std::make_shared<bool>(false);
-  return [session, inputs, counted, &f] {
+  return [session, inputs, counted, deadline, &f] {
     FlopSum sum;
     RunOptions run;
     const StepPosition at = f.at.position();
     run.step = at.step, run.steps = at.steps, run.train_step = at.train_step;
-    run.deadline = f.session.deadline_from_now();
+    run.deadline = deadline;
     if (!std::exchange(*counted, true)) run.observer = &sum;
     const auto begin = std::chrono::steady_clock::now();
     session->run(*inputs, run);
@@ -116,7 +118,12 @@ Worker::Run open_for_measuring(const BenchFlags& f, const Entry& entry, const Po
 
 void measure(const BenchFlags& f, const Policies& policies, std::vector<Entry>& entries) {
   std::vector<Worker> workers;
-  for (const auto& e : entries) workers.emplace_back([&] { return open_for_measuring(f, e, policies); });
+  const Deadline deadline = f.session.deadline_from_now();
+  std::set<std::string> models;
+  for (const auto& e : entries) {
+    const Missing missing = models.insert(e.model).second ? Missing::random : Missing::random_again;
+    workers.emplace_back([&] { return open_for_measuring(f, e, policies, missing, deadline); });
+  }
   const auto run = [&](std::size_t i) {
     try {
       return workers[i].run();
@@ -163,6 +170,22 @@ Json report_json(const BenchFlags& f, const std::vector<Entry>& entries) {
           {"ratios", ratios}};
 }
 
+// One table, for programs: ratios are of a result's times by those of the first.
+std::string report_csv(const Json& report) {
+  Table table{{"model", "policy", "threads", "runs", "median_s", "min_s", "p90_s", "gflops", "peak_rss_mb", "ratio",
+               "ratio_low", "ratio_high"},
+              {}};
+  for (const auto& r : report["results"]) {
+    auto& row = table.rows.emplace_back();
+    for (const auto& [key, value] : r.items())
+      row.push_back(value.is_null() ? "" : value.is_string() ? value.get<std::string>() : text_of(value));
+    const std::size_t n = table.rows.size() - 1;
+    for (const char* key : {"median", "low", "high"})
+      row.push_back(n == 0 ? "" : text_of(report["ratios"][n - 1][key]));
+  }
+  return render(table, Format::csv);
+}
+
 std::string report_text(const Json& report, const std::vector<Entry>& entries, const BenchFlags& f) {
   Table results{{"model", "policy", "threads", "runs", "median", "min", "p90", "GFLOP/s", "peak RSS"}, {}};
   const auto time = [](const Json& j, const char* key) { return readable_time(j[key].get<double>()); };
@@ -183,17 +206,18 @@ std::string report_text(const Json& report, const std::vector<Entry>& entries, c
 }
 
 // Each requirement holds for every ratio or result.
-int check_requirements(const std::vector<Requirement>& all, const Json& report) {
+int check_requirements(const std::vector<Requirement>& all, const Json& report, const std::vector<Entry>& entries) {
   int code = 0;
   for (const auto& r : all) {
     const bool ratio = r.quantity == "ratio";
-    for (const auto& item : report[ratio ? "ratios" : "results"]) {
-      const double value = item[ratio ? "median" : r.quantity].get<double>();
+    for (std::size_t i = ratio ? 1 : 0; i < entries.size(); ++i) {  // the first is what the others are compared with
+      const double value =
+          ratio ? report["ratios"][i - 1]["median"].get<double>() : report["results"][i][r.quantity].get<double>();
       if (r.holds(value)) continue;
-      const auto what = item[ratio ? "a" : "model"].get<std::string>();
-      std::fputs(
-          concat("tessera: required ", r.quantity, r.relation, r.bound, ", but '", what, "' has ", value, "\n").c_str(),
-          stderr);
+      std::fputs(concat("tessera: required ", r.quantity, r.relation, r.bound, ", but '", entries[i].label, "' has ",
+                        value, "\n")
+                     .c_str(),
+                 stderr);
       code = exit_require;
     }
   }
@@ -212,9 +236,11 @@ int bench(const BenchFlags& f) {
   f.at.position();  // refuses a bad one before anything is measured
   measure(f, read_policies(f), entries);
   const Json report = report_json(f, entries);
-  if (!f.inputs.given()) remark("no inputs given, measured with random ones");
-  print(f.report.format() == Format::json ? text_of(report, 2) + "\n" : report_text(report, entries, f));
-  return check_requirements(requirements, report);
+  const Format format = f.report.format();
+  print(format == Format::json  ? text_of(report, 2) + "\n"
+        : format == Format::csv ? report_csv(report)
+                                : report_text(report, entries, f));
+  return check_requirements(requirements, report, entries);
 }
 
 }  // namespace

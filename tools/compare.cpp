@@ -152,7 +152,6 @@ CompareReport measure(const CompareFlags& f) try {
   const Registry registry = registry_for(f.session.plugin, policies);
   const Graph loaded = load(f.model, registry);
   const NamedTensors inputs = make_inputs(f.inputs, loaded, Missing::random);
-  if (!f.inputs.given()) remark("no inputs given, compared on random ones");
   const Binding binding = binding_of(f.inputs, loaded, inputs);
   const auto after = [&](Stage stage, const PolicyUse& use) {
     return graph_after(stage, loaded, binding, registry, f.session.passes(), use);
@@ -171,10 +170,10 @@ CompareReport measure(const CompareFlags& f) try {
   check(!joint.sites.empty(), "the model has no attention that a policy could change");
   GraphRun graph_run(std::move(joint.graph), registry, f.session.options(), {.mode = Plan::Mode::ordered});
   NodeTimes times;
+  const Deadline deadline = f.session.deadline_from_now();
   const auto run = [&] {
     const auto begin = std::chrono::steady_clock::now();
-    NamedTensors values =
-        graph_run.run(inputs, {.observer = &times, .deadline = f.session.deadline_from_now(), .ordered = true});
+    NamedTensors values = graph_run.run(inputs, {.observer = &times, .deadline = deadline, .ordered = true});
     times.next_run();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     return std::pair(std::move(values), seconds.count());
@@ -200,7 +199,8 @@ void write_plot(const std::string& path, const CompareReport& report) {
   for (const auto& p : report.policies) points.push_back({p.name, p.seconds, p.worst_output().relative});
   AsideFile file(path);
   file.write(error_time_plot(
-      concat(std::filesystem::absolute(report.model).parent_path().filename().string(), ": error against time"),
+      concat(std::filesystem::absolute(report.model).lexically_normal().parent_path().filename().string(),
+             ": error against time"),
       points));
   file.commit();
 }

@@ -33,7 +33,6 @@ struct InputFlags : ShapeFlags {
   std::vector<std::string> input;
   std::string inputs;
   void add_to(Command& app);
-  bool given() const { return !input.empty() || !inputs.empty(); }
 };
 
 // --plugin NAME|LIB

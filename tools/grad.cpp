@@ -49,7 +49,13 @@ int grad(const GradFlags& f) {
   NamedTensors inputs = make_inputs(f.inputs, graph);
   const Binding binding = binding_of(f.inputs, graph, inputs);
   const std::string line = model_line(f.model, graph);
-  Gradients gradients = gradients_of(std::move(graph), binding, f.loss, f.wrt, registry, f.session.passes(), use);
+  Gradients gradients = [&] {
+    try {
+      return gradients_of(std::move(graph), binding, f.loss, f.wrt, registry, f.session.passes(), use);
+    } catch (Error& e) {
+      throw in_model(e, f.model);
+    }
+  }();
   if (policy) warn_of_fallbacks(*policy, trail);
   give_seed(f, gradients, inputs);
   Session session(std::move(gradients.graph), options);

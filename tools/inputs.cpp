@@ -8,6 +8,7 @@
 #include "tools/npz.h"
 #include "tools/random.h"
 #include "tools/tensor_files.h"
+#include "tools/terminal.h"
 
 namespace tessera {
 namespace {
@@ -89,14 +90,18 @@ std::string declared_text(const Graph& g, const GraphInput& i) {
   return i.declared ? concat(g.at(i.value).dtype, " ", *i.declared) : concat(g.at(i.value).dtype);
 }
 
-void missing_error(const Graph& g, const std::vector<const GraphInput*>& missing) {
+// "input 'x' (f32 [2x4]) is"
+std::string absent_text(const Graph& g, const std::vector<const GraphInput*>& absent) {
   std::string list;
-  for (const auto* i : missing)
+  for (const auto* i : absent)
     list += concat(list.empty() ? "" : ", ", "'", g.at(i->value).name, "' (", declared_text(g, *i), ")");
+  return concat(absent.size() > 1 ? "inputs " : "input ", list, absent.size() > 1 ? " are" : " is");
+}
+
+void missing_error(const Graph& g, const std::vector<const GraphInput*>& missing) {
   const auto& first = *missing[0];
   const bool real = dtypes::floats.has(g.at(first.value).dtype);
-  throw Error(Code::bad_input, concat(missing.size() > 1 ? "inputs " : "input ", list,
-                                      missing.size() > 1 ? " are" : " is", " not given"))
+  throw Error(Code::bad_input, absent_text(g, missing) + " not given")
       .hint(concat("give ", missing.size() > 1 ? "each" : "it", " with --input ", g.at(first.value).name,
                    "=FILE or --input ", g.at(first.value).name,
                    "=random:", real ? "normal,seed=1" : "range:0,100,seed=1", ", or all with --inputs DIR"));
@@ -178,12 +183,12 @@ NamedTensors make_inputs(const InputFlags& flags, const Graph& graph, Missing mi
   std::vector<const GraphInput*> absent;
   for (std::size_t n = 0; n < names.size(); ++n) {
     if (inputs.contains(names[n]) || recipes.contains(names[n])) continue;
-    if (missing == Missing::random)
-      recipes[names[n]] = default_recipe(graph.at(graph.inputs[n].value).dtype, n + 1);
-    else
-      absent.push_back(&graph.inputs[n]);
+    absent.push_back(&graph.inputs[n]);
+    if (missing != Missing::error) recipes[names[n]] = default_recipe(graph.at(graph.inputs[n].value).dtype, n + 1);
   }
-  if (!absent.empty()) missing_error(graph, absent);
+  if (!absent.empty() && missing == Missing::error) missing_error(graph, absent);
+  if (!absent.empty() && missing == Missing::random)
+    remark(absent_text(graph, absent) + " not given: made up at random");
   if (recipes.empty() && flags.shape.empty() && flags.set.empty()) return inputs;
 
   Graph bound = graph;  // --shape and --set are compared with the tensors given, also where nothing is made up

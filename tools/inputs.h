@@ -7,7 +7,8 @@
 
 namespace tessera {
 
-enum class Missing { error, random };  // what to do about inputs that no flag gives
+// What to do about inputs that no flag gives: refuse, or draw them, which is remarked on unless that was done before.
+enum class Missing { error, random, random_again };
 
 // Every input of `graph` by name, and nothing else. Sizes of generated inputs come from --shape, --set and from the
 // tensors given. Errors: bad_input with the flag to add.

@@ -327,6 +327,7 @@ void save_graph(const Inspection& x, const std::string& path) {
 
 int inspect(const InspectFlags& f) {
   const Format format = f.report.format();
+  check(format != Format::dot || (!f.passes && f.why.empty()), "--format dot draws a model; this shows none");
   if (f.passes) {
     print(format == Format::json ? text_of(passes_json(), 2) + "\n" : passes_text(format));
     return 0;

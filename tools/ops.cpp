@@ -33,28 +33,43 @@ const OpDef& named(const Registry& registry, const std::string& name) {
 }
 
 // Runs the examples of all operators, or of one.
-int check_examples(const Registry& registry, const std::string& name) {
-  std::size_t operators = 0, examples = 0, failed = 0;
+int check_examples(const Registry& registry, const std::string& name, Format format) {
+  std::size_t operators = 0, examples = 0;
+  std::vector<std::string> failures;
   for (const auto& [key, op] : registry) {
     if (!name.empty() && op != &named(registry, name)) continue;
     ++operators;
     examples += op->examples.size();
     for (const auto& failure : failing_examples(*op)) {
-      print_failure(concat(failure, "\n"));
-      ++failed;
+      if (format != Format::json || !prints_results()) print_failure(concat(failure, "\n"));
+      failures.push_back(failure);
     }
   }
-  print(concat(operators, " operators, ", examples, " examples on ", isa_name(), ": ", failed, " failed\n"));
-  return failed == 0 ? 0 : 1;
+  if (format == Format::json)
+    print(text_of({{"schema", 1},
+                   {"isa", isa_name()},
+                   {"operators", operators},
+                   {"examples", examples},
+                   {"failures", failures}},
+                  2) +
+          "\n");
+  else
+    print(concat(operators, " operators, ", examples, " examples on ", isa_name(), ": ", failures.size(), " failed\n"));
+  return failures.empty() ? 0 : 1;
 }
 
-int ops(const std::string& name, bool check, const PluginFlags& plugins, const ReportFlags& report) {
+int ops(const std::string& name, bool checks, const PluginFlags& plugins, const ReportFlags& report) {
   const Format format = report.format();
+  const bool lists = name.empty() && !checks;
+  check(lists || format != Format::csv, "--format csv: only the list of all operators is one table");
   const Registry registry = plugins.registry();
-  if (check) return check_examples(registry, name);
+  if (checks) return check_examples(registry, name, format);
   if (name.empty()) return list_all(registry, format);
   const OpDef& op = named(registry, name);
-  print(format == Format::json ? text_of(operator_json(op), 2) + "\n" : operator_page(op, format));
+  if (format != Format::json) return print(operator_page(op, format)), 0;
+  Json page = {{"schema", 1}};
+  page.update(operator_json(op));
+  print(text_of(page, 2) + "\n");
   return 0;
 }
 
@@ -63,17 +78,17 @@ int ops(const std::string& name, bool check, const PluginFlags& plugins, const R
 void add_ops(Command& app) {
   struct Flags {
     std::string name;
-    bool check = false;
+    bool checks = false;
     PluginFlags plugins;
     ReportFlags report;
   };
   const auto f = std::make_shared<Flags>();
   Command sub = app.subcommand("ops", "List the operators, or show one");
   sub.option("NAME", f->name, "An operator: Add, or domain::Name");
-  sub.flag("--check", f->check, "Run the examples of the operators on this machine; exit 1 if one does not hold");
+  sub.flag("--check", f->checks, "Run the examples of the operators on this machine; exit 1 if one does not hold");
   f->plugins.add_to(sub);
   f->report.add_to(sub);
-  sub.does([f] { return ops(f->name, f->check, f->plugins, f->report); });
+  sub.does([f] { return ops(f->name, f->checks, f->plugins, f->report); });
 }
 
 }  // namespace tessera

@@ -234,7 +234,8 @@ void add_plugins(Command& app) {
   info_sub.option("NAME", f->name, "A plugin by name or file, or one of its operators or methods").required();
   Command doctor_sub = sub.subcommand("doctor", "Load plugins and run their examples and tests; exit 5 if any fails");
   doctor_sub.option("PATH", f->libraries, "Plugins by file or name; all on the plugin path when none is given");
-  for (Command* s : {&list_sub, &info_sub}) f->report.add_to(*s);
+  f->report.add_to(list_sub);
+  f->report.add_to(info_sub, {"table", "md", "json"});
   f->report.add_to(doctor_sub, {"table", "json"});
   list_sub.does([f] { return list(f->report.format()); });
   info_sub.does([f] { return info(f->name, f->report.format()); });

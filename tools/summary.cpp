@@ -1,5 +1,6 @@
 #include "tools/summary.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,7 +10,15 @@
 namespace tessera {
 namespace {
 
-Json number(double x) { return std::isfinite(x) ? Json(x) : Json(readable_number(x)); }
+Json number(double x) {
+  if (std::isnan(x)) return nullptr;  // there is none
+  return std::isfinite(x) ? Json(x) : Json(readable_number(x));
+}
+
+// Of an element: integers have few digits, and all of them matter.
+std::string element_text(double x, DType dtype) {
+  return dtypes::floats.has(dtype) ? readable_number(x) : fmt::format("{:.0f}", x);
+}
 
 }  // namespace
 
@@ -60,9 +69,10 @@ Table values_table(const std::vector<PortInfo>& ports, const NamedTensors& value
     if (it == values.end()) continue;
     const Tensor& t = it->second;
     const Extent s = extent_of(t);
-    const auto text = [&](double x) { return t.size() > s.nan ? readable_number(x) : "-"; };
-    table.rows.push_back(
-        {port.name, concat(t.dtype()), concat(t.shape()), text(s.min), text(s.max), text(s.mean), concat(s.nan)});
+    const bool any = t.size() > s.nan;
+    const auto text = [&](double x) { return any ? element_text(x, t.dtype()) : "-"; };
+    table.rows.push_back({port.name, concat(t.dtype()), concat(t.shape()), text(s.min), text(s.max),
+                          any ? readable_number(s.mean) : "-", concat(s.nan)});
   }
   return table;
 }

@@ -95,6 +95,7 @@ TEST(Compare, writes_tables_and_a_plot) {
   EXPECT_THAT(file_text(folder / "p.svg"), HasSubstr("vsa.yaml"));
   const Ran csv = tessera_cli({"compare", model, "--inputs", inputs, "--policy", policy("vsa"), "--format", "csv"});
   EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 5);
+  for (const char* column : {",time_s,", ",output_l2,", ",model_s,"}) EXPECT_THAT(csv.out, HasSubstr(column));
 }
 
 // x attends to itself; the result, or its negative where `first` is negative: the branch is chosen during the run.

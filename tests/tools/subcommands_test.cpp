@@ -60,6 +60,16 @@ TEST(Run, shows_no_numbers_of_empty_tensors) {
                              "length=3", "--format", "csv"});
   ASSERT_EQ(r.code, 0) << r.err;
   EXPECT_NE(r.out.find("seen,i64,[0x4],-,-,-,0\n"), std::string::npos) << r.out;
+  const Ran json = tessera_cli({"run", open, "--input", "last=zeros", "--input", "past=zeros", "--set", "batch=0",
+                                "--set", "length=3", "--format", "json"});
+  for (const Json& output : parse_json(json.out)["outputs"])
+    for (const char* key : {"min", "max", "mean"}) EXPECT_TRUE(output[key].is_null()) << output;
+}
+
+TEST(Run, shows_all_digits_of_integers) {
+  const Ran r = tessera_cli({"run", open, "--input", "last=random:range:1234567,1234568", "--input", "past=zeros",
+                             "--set", "batch=1", "--set", "length=1", "--format", "csv"});
+  EXPECT_NE(r.out.find("seen,i64,[1x2],0,1234567,"), std::string::npos) << r.out << r.err;
 }
 
 TEST(Run, writes_a_trace_and_a_node) {
@@ -138,7 +148,10 @@ TEST(Inspect, shows_passes_with_their_examples) {
             std::string::npos)
       << text.out;
   const Json report = parse_json(tessera_cli({"inspect", "--passes", "--format", "json"}).out);
+  EXPECT_EQ(schema_problem(report, schema("inspect")), "");
   for (const Json& pass : report["passes"]) EXPECT_GT(pass["examples"].size(), 0u) << pass;
+  const Ran why = tessera_cli({"inspect", fixed, "--why", "fuse_gelu", "--format", "json"});
+  EXPECT_EQ(schema_problem(parse_json(why.out), schema("inspect")), "");
 }
 
 TEST(Inspect, says_what_each_pass_did) {
@@ -211,10 +224,28 @@ TEST(Bench, calls_the_range_of_few_rounds_no_interval) {
   EXPECT_NE(printed("5").find("lowest"), std::string::npos);
 }
 
+TEST(Bench, prints_one_table_for_programs) {
+  const Ran r = tessera_cli({"bench", fixed, fixed, "--repeat", "1", "--threads", "1", "--format", "csv"});
+  EXPECT_TRUE(std::regex_match(r.out, std::regex("model,.*,median_s,.*,ratio,ratio_low,ratio_high\n"
+                                                 ".*,[-0-9.e]+,,,\n.*(,[-0-9.e]+){8}\n")))
+      << r.out;
+}
+
+TEST(Bench, says_which_inputs_it_made_up) {
+  const Ran r = tessera_cli({"bench", open, open, "--input", "last=zeros", "--set", "batch=1", "--set", "length=3",
+                             "--repeat", "1", "--threads", "1"});
+  EXPECT_EQ(r.err, "tessera: input 'past' (i64 [batchxlength]) is not given: made up at random\n");
+}
+
+TEST(Bench, counts_the_deadline_from_its_start) {
+  const Ran r = tessera_cli({"bench", fixed, "--repeat", "1000000", "--deadline", "0.5", "--quiet"});
+  EXPECT_EQ(r.code, 6) << r.err;
+}
+
 TEST(Bench, exits_with_7_when_a_requirement_fails) {
   const Ran r = tessera_cli({"bench", fixed, "--threads", "1,2", "--repeat", "3", "--require", "ratio<=0.0001"});
   EXPECT_EQ(r.code, 7) << r.err;
-  EXPECT_NE(r.err.find("required ratio<=0.0001"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("required ratio<=0.0001, but '" + fixed + ", 2 threads' has"), std::string::npos) << r.err;
   EXPECT_EQ(tessera_cli({"bench", fixed, "--repeat", "3", "--require", "median_s<100"}).code, 0);
   EXPECT_EQ(tessera_cli({"bench", "nowhere.onnx"}).code, 2);
 }
@@ -224,6 +255,10 @@ TEST(Ops, checks_its_examples) {
   EXPECT_EQ(r.code, 0) << r.out << r.err;
   EXPECT_NE(r.out.find("1 operators, "), std::string::npos) << r.out;
   EXPECT_NE(r.out.find(": 0 failed"), std::string::npos) << r.out;
+  const Json json = parse_json(tessera_cli({"ops", "--check", "Relu", "--format", "json"}).out);
+  EXPECT_EQ(json["operators"], 1);
+  EXPECT_EQ(json["failures"].size(), 0u);
+  EXPECT_EQ(parse_json(tessera_cli({"ops", "Relu", "--format", "json"}).out)["schema"], 1);
 }
 
 TEST(Grad, of_a_product) {

@@ -62,6 +62,7 @@ Requirement parse_requirement(const std::string& text, const std::vector<std::st
   check(there, "--require ", text, ": there is no '", r.quantity, "'", nearest_or_all(r.quantity, known));
   auto number = text.substr(at + r.relation.size());
   number.erase(0, number.find_first_not_of(' '));
+  number.erase(number.find_last_not_of(' ') + 1);
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), r.bound);
   check(error == std::errc() && end == number.data() + number.size(), "--require ", text, ": '", number,
         "' is no number");

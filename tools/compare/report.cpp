@@ -63,16 +63,28 @@ Table sites(const ComparedPolicyReport& p) {
   return table;
 }
 
-// All sites of all policies in one table, for programs that read tables.
+// All sites of all policies in one table, for programs that read tables; what is of a policy stands in each of its
+// rows.
 std::string csv(const CompareReport& r) {
-  Table all;
+  Table all{{"policy",        "site",         "method",
+             "precision",     "density",      "mass",
+             "isolated_l2",   "isolated_max", "isolated_cosine",
+             "cumulative_l2", "flops",        "dense_s",
+             "time_s",        "speedup",      "speedup_by_flops",
+             "output_l2",     "output_max",   "output_cosine",
+             "dense_model_s", "model_s",      "dense_attention_s",
+             "attention_s"},
+            {}};
   for (const auto& p : r.policies) {
-    Table part = sites(p);
-    all.columns = part.columns;
-    all.columns.insert(all.columns.begin(), "policy");
-    for (auto& row : part.rows) {
-      row.insert(row.begin(), p.name);
-      all.rows.push_back(std::move(row));
+    const Difference output = p.worst_output();
+    for (const auto& s : p.sites) {
+      auto& row = all.rows.emplace_back(std::vector{p.name, s.name, s.method, s.precision, fmt::format("{}", s.density),
+                                                    s.mass ? fmt::format("{}", *s.mass) : ""});
+      for (const double x :
+           {s.isolated.relative, s.isolated.greatest, s.isolated.cosine, s.cumulative.relative, s.flops,
+            s.dense_seconds, s.seconds, s.speedup(), s.predicted(), output.relative, output.greatest, output.cosine,
+            r.dense_seconds, p.seconds, r.dense_attention_seconds, p.attention_seconds})
+        row.push_back(fmt::format("{}", x));
     }
   }
   return render(all, Format::csv);
