@@ -1,9 +1,10 @@
 #include "tools/compare_tensors.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
 
-#include "tools/table.h"
+#include "runtime/base/error.h"
 
 namespace tessera {
 namespace {
@@ -59,12 +60,13 @@ void compare_exactly(const Tensor& actual, const Tensor& expected, Comparison& r
   }
 }
 
+// With all its digits: what differs must look different.
 std::string element(const Tensor& t, std::int64_t i) {
-  double x = 0;
+  std::string text;
   with_type(AllTypes{}, t.dtype(), [&]<class T>(Type<T>) {
-    x = static_cast<double>(static_cast<Compute<T>>(t.read<T>()[static_cast<std::size_t>(i)]));
+    text = fmt::format("{}", static_cast<Compute<T>>(t.read<T>()[static_cast<std::size_t>(i)]));
   });
-  return readable_number(x);
+  return text;
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include "tools/npz.h"
 
 #include <zlib.h>
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/base/aside_file.h"
 #include "runtime/base/bytes.h"
+#include "runtime/base/nearest.h"
 #include "tools/npy.h"
 
 // Layout: PKWARE APPNOTE 6.3.9, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14-16 (ends), 4.5.3
@@ -134,7 +136,12 @@ std::vector<std::byte> inflated(std::span<const std::byte> from, std::uint64_t s
   return to;
 }
 
-Tensor read_member(const Archive& archive, const Member& m) {
+std::string array_name(const Member& m) {
+  return m.name.ends_with(".npy") ? m.name.substr(0, m.name.size() - 4) : m.name;
+}
+
+Tensor read_member(const Archive& archive, const Member& m) try {
+  check(m.name.ends_with(".npy"), "it is no .npy file");
   check(!(m.flags & 1), Code::unsupported, "it is encrypted");
   check(m.method == 0 || m.method == 8, Code::unsupported, "its compression method ", m.method, " is not known");
   const auto stored = archive.stored_bytes(m);
@@ -143,6 +150,8 @@ Tensor read_member(const Archive& archive, const Member& m) {
   const auto bytes = m.method == 8 ? std::span<const std::byte>(buffer) : stored;
   check(checksum(0, bytes.data(), bytes.size()) == m.crc, "its check sum is wrong");
   return npy_to_tensor(bytes);
+} catch (Error& e) {
+  throw e.in("member '" + m.name + "'");
 }
 
 void put(std::string& to, std::uint64_t value, int bytes) {
@@ -211,20 +220,30 @@ std::map<std::string, Tensor> read_npz(const std::string& path) {
   try {
     const Bytes file = Bytes::map(path);
     const Archive archive(file.span());
-    for (const auto& m : archive.members()) {
-      const bool npy = m.name.ends_with(".npy");
-      const std::string name = npy ? m.name.substr(0, m.name.size() - 4) : m.name;
-      try {
-        check(npy, "it is no .npy file");
-        check(arrays.emplace(name, read_member(archive, m)).second, "it is there twice");
-      } catch (Error& e) {
-        throw e.in("member '" + m.name + "'");
-      }
-    }
+    for (const auto& m : archive.members())
+      check(arrays.emplace(array_name(m), read_member(archive, m)).second, "member '", m.name, "' is there twice");
   } catch (Error& e) {
     throw e.in("file '" + path + "'");
   }
   return arrays;
+}
+
+Tensor read_npz_array(const std::string& path, const std::string& name) {
+  try {
+    const Bytes file = Bytes::map(path);
+    const Archive archive(file.span());
+    const auto members = archive.members();
+    std::vector<std::string> names;
+    for (const auto& m : members) names.push_back(array_name(m));
+    check(!names.empty(), "it holds no array");
+    auto at = std::find(names.begin(), names.end(), name);
+    if (names.size() == 1) at = names.begin();
+    check(at != names.end(), "it has no array '", name, "'", nearest_or_all(name, names));
+    check(std::count(names.begin(), names.end(), *at) == 1, "member '", name, ".npy' is there twice");
+    return read_member(archive, members[static_cast<std::size_t>(at - names.begin())]);
+  } catch (Error& e) {
+    throw e.in("file '" + path + "'");
+  }
 }
 
 void write_npz(const std::string& path, const std::map<std::string, Tensor>& arrays) {

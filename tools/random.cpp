@@ -32,6 +32,13 @@ void expect_float(DType dtype, const char* kind) {
   check(dtypes::floats.has(dtype), "random:", kind, " gives floats, this takes ", dtype, "; use random:range:LO,HI");
 }
 
+// Rounding keeps the order: when both ends of a range are exact, all that is between them stays there.
+bool holds(DType dtype, std::int64_t n) {
+  Tensor t(DType::i64, {1});
+  t.write<std::int64_t>()[0] = n;
+  return converted(converted(t, dtype), DType::f64).read<double>()[0] == static_cast<double>(n);
+}
+
 }  // namespace
 
 void fill_uniform(std::span<float> to, std::uint64_t seed, std::uint64_t first) {
@@ -68,6 +75,8 @@ Tensor random_normal(DType dtype, const Shape& shape, std::uint64_t seed) {
 
 Tensor random_integers(DType dtype, const Shape& shape, std::int64_t low, std::int64_t high, std::uint64_t seed) {
   check(low < high, "the range ", low, ",", high, " is empty (it is LO <= x < HI)");
+  for (const std::int64_t end : {low, high - 1})
+    check(holds(dtype, end), "the range ", low, ",", high, " is not one of ", dtype, ", which does not have ", end);
   Tensor t(DType::i64, shape);
   const auto to = t.write<std::int64_t>();
   const std::uint64_t key = mix(seed + step),

@@ -23,7 +23,8 @@ void fill_normal(std::span<float> to, std::uint64_t seed, std::uint64_t first = 
 // A tensor of floating type; f64, f16 and bf16 are converted from f32.
 Tensor random_uniform(DType dtype, const Shape& shape, std::uint64_t seed);
 Tensor random_normal(DType dtype, const Shape& shape, std::uint64_t seed);
-// Integers low <= x < high, in any element type that is a number or bool. Error(bad_input) when the range is empty.
+// Integers low <= x < high, in any element type that is a number or bool. Error(bad_input) when the range is empty,
+// or when the type does not have its ends.
 Tensor random_integers(DType dtype, const Shape& shape, std::int64_t low, std::int64_t high, std::uint64_t seed);
 
 }  // namespace tessera

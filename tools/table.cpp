@@ -16,12 +16,13 @@ std::size_t width(const std::string& text) {
 
 bool is_number(const std::string& cell) {
   if (cell.empty()) return true;
+  if (std::count(cell.begin(), cell.end(), ' ') > 3) return false;  // a sentence; "1 min 02 s" is none
   const char first = cell[cell[0] == '-' && cell.size() > 1 ? 1 : 0];
   return (first >= '0' && first <= '9') || cell == "-" || cell == "nan" || cell.ends_with("inf");
 }
 
 std::string csv_cell(const std::string& cell) {
-  if (cell.find_first_of(",\"\n") == std::string::npos) return cell;
+  if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
   std::string out = "\"";
   for (const char c : cell) out += c == '"' ? "\"\"" : std::string(1, c);
   return out + '"';
@@ -38,7 +39,19 @@ std::string csv(const Table& t) {
   return out;
 }
 
-std::string aligned(const Table& t, bool markdown, int indent) {
+// Names come from files: control characters would break lines or reach the terminal, '|' ends a cell of Markdown.
+void tame(std::vector<std::string>& cells, bool markdown) {
+  for (auto& cell : cells) {
+    std::string text;
+    for (const char c : cell)
+      text += markdown && c == '|' ? "\\|" : std::string(1, (c >= 0 && c < ' ') || c == 0x7f ? ' ' : c);
+    cell = text;
+  }
+}
+
+std::string aligned(Table t, bool markdown, int indent) {
+  tame(t.columns, markdown);
+  for (auto& row : t.rows) tame(row, markdown);
   std::vector<std::size_t> widths;
   std::vector<bool> right;
   for (std::size_t c = 0; c < t.columns.size(); ++c) {

@@ -14,6 +14,7 @@ struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 };
+// Control characters in cells of the aligned form and of Markdown become blanks.
 // `indent` spaces before each line of the aligned form. JSON and dot have forms of their own and are not printed here.
 std::string render(const Table& table, Format format, int indent = 0);
 

@@ -4,7 +4,6 @@
 
 #include "runtime/base/aside_file.h"
 #include "runtime/base/bytes.h"
-#include "runtime/base/nearest.h"
 #include "runtime/load/tensor_file.h"
 #include "tools/npy.h"
 #include "tools/npz.h"
@@ -22,22 +21,12 @@ Format format_of(const std::string& path) {
   throw Error(Code::bad_input, concat("'", path, "' is no tensor file: its name must end in .npy, .npz or .pb"));
 }
 
-Tensor from_npz(const std::string& path, const std::string& name) {
-  auto arrays = read_npz(path);
-  if (const auto it = arrays.find(name); it != arrays.end()) return it->second;
-  check(!arrays.empty(), "'", path, "' holds no array");
-  std::vector<std::string> names;
-  for (const auto& [n, t] : arrays) names.push_back(n);
-  check(arrays.size() == 1, "'", path, "' has no array '", name, "'", nearest_or_all(name, names));
-  return arrays.begin()->second;
-}
-
 }  // namespace
 
 Tensor read_tensor(const std::string& path, const std::string& name) {
   switch (format_of(path)) {
     case Format::npz:
-      return from_npz(path, name);
+      return read_npz_array(path, name);
     case Format::pb:
       return read_tensor_file(path).tensor;
     case Format::npy:

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "runtime/base/aside_file.h"
 #include "runtime/session/open_policy.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
@@ -13,7 +12,9 @@
 #include "tools/inputs.h"
 #include "tools/json.h"
 #include "tools/npz.h"
+#include "tools/outputs.h"
 #include "tools/progress.h"
+#include "tools/tensor_files.h"
 #include "tools/terminal.h"
 
 namespace tessera {
@@ -86,8 +87,11 @@ void verify_folder(const std::string& folder, const std::shared_ptr<const Policy
     const auto sets = data_sets(folder);
     check(!sets.empty(), "there is no test_data_set_0");
     const std::string text = folder + "/model.textproto";
-    const std::string model = std::filesystem::exists(text) ? text : folder + "/model.onnx";
+    std::error_code unreadable;
+    const std::string model = std::filesystem::exists(text, unreadable) ? text : folder + "/model.onnx";
     Session session = Session::open(model, policy, f.session.options());
+    if (!f.save.empty())
+      for (const auto& o : session.outputs()) check_format(f.save, {o.dtype});
     for (const auto& set : sets) try {
         verify_set(session, folder, set, f, lines);
       } catch (Error& e) {
@@ -130,7 +134,8 @@ void save_lines(const std::vector<Line>& lines, const VerifyFlags& f) {
 
 int verify_all(const VerifyFlags& f) {
   check(f.save.empty() || f.save.ends_with(".npz"), "--save: '", f.save, "' must end in .npz");
-  if (!f.save.empty()) check_can_write(f.save);
+  WrittenFiles files;
+  if (!f.save.empty()) files.claim(f.save, "--save");
   for (const auto& [flag, x] : {std::pair("--rtol", f.rtol), {"--atol", f.atol}, {"--rel-max", f.rel_max}})
     check(x.value_or(0) >= 0, flag, " must not be negative, got ", x.value_or(0));
   const auto policy = open_policy(f.policy.policy);
@@ -151,8 +156,8 @@ int verify_all(const VerifyFlags& f) {
     progress.reached(static_cast<std::int64_t>(i + 1));
   }
   print_lines(lines, f.report);
-  if (!f.save.empty()) save_lines(lines, f);
-  return code;
+  if (!f.save.empty()) files.add(f.save, [&] { save_lines(lines, f); });
+  return code != 0 ? code : files.exit_code();
 }
 
 }  // namespace

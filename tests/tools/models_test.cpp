@@ -41,6 +41,24 @@ TEST(VerifyDiffers, exits_with_1_and_says_where) {
   EXPECT_NE(r.out.find("elements differ"), std::string::npos) << r.out;
 }
 
+TEST(VerifyDiffers, reports_the_folders_beside_one_that_cannot_be_read) {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder / "test_data_set_0");
+  std::filesystem::create_symlink("model.textproto", folder / "model.textproto");
+  const Ran r = tessera_cli({"verify", folder.path(), source_path("graphs/vit")});
+  EXPECT_EQ(r.code, 2) << r.err;
+  EXPECT_NE(r.out.find("graphs/vit"), std::string::npos) << r.out;
+}
+
+TEST(VerifyDiffers, comes_before_a_file_that_cannot_be_written) {
+  const ScratchFolder folder;
+  std::filesystem::create_symlink("/dev/full", folder / "full.npz");
+  const Ran r = tessera_cli({"verify", source_path("graphs/vit"), "--rtol", "0", "--atol", "0", "--rel-max", "0",
+                             "--save", folder / "full.npz"});
+  EXPECT_EQ(r.code, 1) << r.err;
+  EXPECT_NE(r.err.find("No space left"), std::string::npos) << r.err;
+}
+
 TEST(Run, generates_text_with_a_cache) {
   const ScratchFolder folder;
   const Ran r = tessera_cli({"run",       model("gpt_kv"),

@@ -31,6 +31,10 @@ TEST(Compare, follows_the_rule) {
   EXPECT_TRUE(compared("f32[0]{}", "f32[0]{}").ok());
   EXPECT_EQ(compared("{{1, 2}, {3, 9}}", "{{1, 2}, {3, 4}}").problem,
             "1 of 4 elements differ, most at [1, 1]: 9, should be 4");
+  EXPECT_EQ(compared("i64{1234567}", "i64{1234568}").problem,
+            "1 of 1 elements differ, most at [0]: 1234567, should be 1234568");
+  EXPECT_EQ(compared("{1.0000001}", "{1}", {0, 0, {}}).problem,
+            "1 of 1 elements differ, most at [0]: 1.0000001, should be 1");
 }
 
 TEST(Pairing, own_names_win_then_order) {
@@ -65,6 +69,11 @@ TEST(Random, is_the_documented_sequence) {
   for (const float u : uniforms.read<float>()) EXPECT_TRUE(u >= 0 && u < 1);
   EXPECT_THROW(random_normal(DType::i64, {1}, 0), Error);
   EXPECT_THROW(random_integers(DType::i64, {1}, 3, 3, 0), Error);
+  EXPECT_EQ(to_text(random_integers(DType::u8, {1}, 255, 256, 0)), "u8{255}");
+  EXPECT_THROW(random_integers(DType::u8, {1}, 0, 257, 0), Error);
+  EXPECT_THROW(random_integers(DType::u64, {1}, -1, 1, 0), Error);
+  EXPECT_THROW(random_integers(DType::f16, {1}, 0, 1'000'000, 0), Error);
+  EXPECT_THROW(random_integers(DType::boolean, {1}, 0, 3, 0), Error);
 }
 
 TEST(Table, forms) {
@@ -72,6 +81,11 @@ TEST(Table, forms) {
   EXPECT_EQ(render(t, Format::table), "name    n\na, b    1\nc     -20\n");
   EXPECT_EQ(render(t, Format::md), "| name |   n |\n| ---- | --: |\n| a, b |   1 |\n| c    | -20 |\n");
   EXPECT_EQ(render(t, Format::csv), "name,n\n\"a, b\",1\nc,-20\n");
+  const Table odd{{"a|b"}, {{"1 of 2 elements differ\x1b\n"}, {"longer than all of the others"}}};
+  EXPECT_EQ(render(odd, Format::md),
+            "| a\\|b                          |\n| ----------------------------- |\n"
+            "| 1 of 2 elements differ        |\n| longer than all of the others |\n");
+  EXPECT_EQ(render({{"n"}, {{"a\rb"}}}, Format::csv), "n\n\"a\rb\"\n");
   EXPECT_EQ(with_commas(-1234567), "-1,234,567");
   EXPECT_EQ(with_commas(123), "123");
   EXPECT_EQ(readable_time(0.0123), "12.3 ms");
@@ -111,7 +125,7 @@ TEST(Requirement, grammar) {
   const auto r = parse_requirement("ratio <= 0.9", {"ratio"});
   EXPECT_TRUE(r.holds(0.9));
   EXPECT_FALSE(r.holds(0.91));
-  EXPECT_TRUE(parse_requirement("gflops>1e2", {"gflops"}).holds(101));
+  EXPECT_TRUE(parse_requirement("gflops>1e2 ", {"gflops"}).holds(101));
   for (const char* bad : {"ratio", "ratio=1", "ratoi<1", "ratio<", "ratio<x", "ratio<1x"})
     EXPECT_THROW(parse_requirement(bad, {"ratio"}), Error) << bad;
 }
