@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 
-#include "runtime/base/aside_file.h"
+#include "runtime/base/nearest.h"
 #include "runtime/exec/statistics.h"
 #include "runtime/exec/trace.h"
 #include "runtime/session/open_policy.h"
@@ -50,10 +50,19 @@ Loop loop_of(const RunFlags& f) {
   return {at.step, f.repeat, at.steps};
 }
 
+// Passes make steps of names that the file does not have, so such a name is no error before the run.
+void remark_on_unknown(const std::string& name, const Graph& g) {
+  std::vector<std::string> names;
+  for (const auto& n : g.nodes) names.push_back(n.name);
+  for (const auto& v : g.values) names.push_back(v.name);
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    remark(concat("--dump-node: the file has no node or value '", name, "'", did_you_mean(name, names)));
+}
+
 // Everything that watches the run, as the flags ask.
 class Watch {
  public:
-  Watch(const RunFlags& f, WrittenFiles& files)
+  Watch(const RunFlags& f, const Graph& graph, WrittenFiles& files)
       : trace_path_(f.trace), traced_(!f.trace.empty()), repeats_(f.repeat > 1) {
     if (traced_) {
       check(trace_path_.ends_with(".json"), "--trace: '", trace_path_, "' must end in .json");
@@ -64,6 +73,7 @@ class Watch {
     for (const auto& [name, path] : assignments(f.dump_node, "--dump-node")) {
       check_format(path, {});
       files.claim(path, "--dump-node " + name);
+      remark_on_unknown(name, graph);
       observers_.add(*dumps_.emplace_back(std::make_unique<Dump>(name, path)));
     }
   }
@@ -234,7 +244,7 @@ int run(const RunFlags& f) {
   WrittenFiles files;
   files.keep(f.policy.policy);
   f.outputs.check_against(session.outputs(), files);
-  Watch watch(f, files);
+  Watch watch(f, session.graph(), files);
   Collection collection(f.collect, session.outputs(), files);
   const Outcome done = perform(session, f, make_inputs(f.inputs, session.graph()), watch, collection);
   f.outputs.write(done.outputs, files);

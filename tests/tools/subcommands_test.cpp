@@ -86,6 +86,14 @@ TEST(Run, writes_a_trace_and_a_node) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 3) << "nothing else may be left";
 }
 
+TEST(Run, says_at_once_that_a_node_is_not_in_the_file) {
+  const ScratchFolder folder;
+  const Ran r = tessera_cli({"run", fixed, "--input", "image=zeros", "--dump-node", "logit=" + (folder / "n.npy")});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_TRUE(r.err.starts_with("tessera: --dump-node: the file has no node or value 'logit'; did you mean 'logits'?"))
+      << r.err;
+}
+
 TEST(Run, leaves_nothing_when_the_disk_is_full) {
   const Ran r = tessera_cli({"run", fixed, "--input", "image=random:normal", "--output", "logits=/dev/full"});
   EXPECT_EQ(r.code, 2) << "the name says no format";
