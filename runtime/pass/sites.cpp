@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "ops/attention/geometry.h"
 
@@ -12,10 +13,22 @@ namespace at = attention_input;
 
 bool is_site(const Node& n) { return n.op->domain == "tessera.attention" && !n.op->name.ends_with("Grad"); }
 
-bool mixes_tokens(const Graph& g, const Node& n) {
-  if (n.op->domain == "tessera.attention" || n.op->name == "Attention" || n.op->name == "Softmax") return true;
-  if (n.op->name != "MatMul" && n.op->name != "Einsum" && n.op->name != "Gemm") return false;
-  return n.in.size() >= 2 && !g.is_constant(n.in[0]) && !g.is_constant(n.in[1]);
+bool is_product(const Node& n) {
+  return (n.op->name == "MatMul" || n.op->name == "Einsum" || n.op->name == "Gemm") && n.in.size() >= 2;
+}
+
+// Values that grow from constants alone, folded or not.
+std::vector<char> fixed_values(const Graph& g) {
+  std::vector<char> fixed(g.values.size());
+  for (std::size_t v = 0; v < fixed.size(); ++v) fixed[v] = g.is_constant(static_cast<ValueId>(v));
+  for (const auto& n : g.nodes) {
+    const bool all =
+        std::all_of(n.in.begin(), n.in.end(), [&](ValueId i) { return i == ValueId::none || fixed[index(i)]; });
+    if (!all || n.in.empty() || n.op->random) continue;
+    for (const ValueId v : n.out)
+      if (v != ValueId::none) fixed[index(v)] = 1;
+  }
+  return fixed;
 }
 
 // Where the tokens of a value come from: back through everything that treats each token by itself, as far as the
@@ -23,67 +36,97 @@ bool mixes_tokens(const Graph& g, const Node& n) {
 // masks) come along.
 class Origins {
  public:
-  explicit Origins(const Graph& g) : g_(g) {}
+  explicit Origins(const Graph& g) : g_(g), fixed_(fixed_values(g)) {}
 
   // All values that v grows from, itself included.
   std::vector<char> of(ValueId v) const {
     std::vector<char> seen(g_.values.size());
-    walk(v, seen, {}, false);
+    for (const ValueId i : way(v, {}, false)) seen[index(i)] = 1;
     return seen;
   }
-  // Every way back from v meets a value of `common`; ways that end in a cache do not count.
-  bool only_through(ValueId v, const std::vector<char>& common) const {
-    std::vector<char> seen(g_.values.size());
-    return walk(v, seen, common, true);
+
+  // Every way back from v meets a value of `common`. Ways that end in a cache do not count; with `beside`, neither does
+  // what is multiplied with or added to something that comes from there, where no attention is behind it: rotary angles
+  // and positions, as large as the tokens they are for.
+  bool only_through(ValueId v, const std::vector<char>& common, bool beside) const {
+    std::vector<ValueId> order = way(v, common, true);
+    std::sort(order.begin(), order.end(), [&](ValueId a, ValueId b) { return g_.at(a).producer < g_.at(b).producer; });
+    std::vector<Source> source(g_.values.size(), Source::other);
+    for (const ValueId i : order) source[index(i)] = common[index(i)] ? Source::common : joined(i, source, beside);
+    return source[index(v)] == Source::common;
   }
 
  private:
-  // Visits what v grows from; stops at values of `stop`. False when a way ends elsewhere.
-  bool walk(ValueId start, std::vector<char>& seen, const std::vector<char>& stop, bool skip_caches) const {
-    std::vector<ValueId> open{start};
-    bool stopped = true;
-    while (!open.empty()) {
-      const ValueId v = open.back();
-      open.pop_back();
-      if (seen[index(v)]) continue;
-      seen[index(v)] = 1;
-      if (!stop.empty() && stop[index(v)]) continue;
-      const auto from = sources(v, skip_caches);
-      if (from.empty()) stopped = false;
-      open.insert(open.end(), from.begin(), from.end());
+  enum class Source : char { common, plain, other };  // plain: inputs that no attention has seen
+
+  // What v grows from, itself included; looks behind no value of `stop`.
+  std::vector<ValueId> way(ValueId v, const std::vector<char>& stop, bool skip_caches) const {
+    std::vector<ValueId> all{v};
+    std::vector<char> seen(g_.values.size());
+    seen[index(v)] = 1;
+    for (std::size_t next = 0; next < all.size(); ++next) {
+      if (!stop.empty() && stop[index(all[next])]) continue;
+      for (const ValueId i : sources(all[next], skip_caches))
+        if (!std::exchange(seen[index(i)], 1)) all.push_back(i);
     }
-    return stopped;
+    return all;
+  }
+
+  Source joined(ValueId v, const std::vector<Source>& source, bool beside) const {
+    const NodeId producer = g_.at(v).producer;
+    const auto from = sources(v, true);
+    if (from.empty()) return producer != NodeId::none && mixes_tokens(g_.at(producer)) ? Source::other : Source::plain;
+    const auto has = [&](Source s) {
+      return std::any_of(from.begin(), from.end(), [&](ValueId i) { return source[index(i)] == s; });
+    };
+    if (has(Source::other)) return Source::other;
+    if (!has(Source::plain)) return Source::common;
+    if (!has(Source::common)) return Source::plain;
+    const auto op = g_.at(producer).op->name;
+    return beside && (op == "Mul" || op == "Add") ? Source::common : Source::other;
+  }
+
+  // A right operand that is the same for all tokens: a constant, however it is spelled, or a matrix given as an input.
+  bool is_weight(ValueId v) const {
+    return fixed_[index(v)] || (g_.at(v).shape && g_.at(v).shape->rank() == 2 && is_input(v));
+  }
+
+  bool mixes_tokens(const Node& n) const {
+    if (n.op->domain == "tessera.attention" || n.op->name == "Attention" || n.op->name == "Softmax") return true;
+    return is_product(n) && !fixed_[index(n.in[0])] && !is_weight(n.in[1]);
   }
 
   bool carries(ValueId v) const {
-    return v != ValueId::none && !g_.is_constant(v) && dtypes::floats.has(g_.at(v).dtype) && g_.at(v).shape;
+    return v != ValueId::none && !fixed_[index(v)] && dtypes::floats.has(g_.at(v).dtype) && g_.at(v).shape;
   }
 
   std::vector<ValueId> sources(ValueId v, bool skip_caches) const {
     if (g_.at(v).producer == NodeId::none) return {};
     const Node& n = g_.at(g_.at(v).producer);
-    if (mixes_tokens(g_, n)) return {};
+    if (mixes_tokens(n)) return {};
     std::vector<ValueId> from;
     std::int64_t largest = 0;
-    for (const ValueId i : n.in)
-      if (carries(i)) from.push_back(i), largest = std::max(largest, count(*g_.at(i).shape));
+    for (const ValueId i : n.in) {
+      if (!carries(i) || (is_product(n) && i == n.in[1] && is_weight(i))) continue;
+      from.push_back(i), largest = std::max(largest, count(*g_.at(i).shape));
+    }
     if (n.op->name != "Concat") {
       std::erase_if(from, [&](ValueId i) { return count(*g_.at(i).shape) < largest; });
     } else if (skip_caches && from.size() > 1) {
       auto fresh = from;
-      std::erase_if(fresh, [&](ValueId i) { return is_cache(i); });
+      std::erase_if(fresh, [&](ValueId i) { return is_input(i); });
       if (!fresh.empty()) return fresh;
     }
     return from;
   }
 
   // A graph input, seen through nodes that compute nothing.
-  bool is_cache(ValueId v) const {
+  bool is_input(ValueId v) const {
     while (g_.at(v).producer != NodeId::none) {
       const Node& n = g_.at(g_.at(v).producer);
       const auto op = n.op->name;
       if (op != "Reshape" && op != "Transpose" && op != "Squeeze" && op != "Unsqueeze" && op != "Slice" &&
-          op != "Gather" && op != "Split" && op != "Expand" && op != "Cast")
+          op != "Gather" && op != "Split" && op != "Expand" && op != "Cast" && op != "Identity")
         return false;
       v = n.in[0];
     }
@@ -91,19 +134,20 @@ class Origins {
   }
 
   const Graph& g_;
+  const std::vector<char> fixed_;
 };
 
-// One value, or several that are joined, which q, k and v all grow from and nothing else.
-Role role_of(const Graph& g, const Node& n) {
-  const Origins origins(g);
-  std::vector<char> common(g.values.size(), 1);
-  for (const int i : {at::q, at::k, at::v}) {
+// One value, or several that are joined, which q, k and v all grow from and nothing else. Values are not told their
+// place: v comes from there alone.
+Role role_of(const Origins& origins, const Node& n) {
+  std::vector<char> common = origins.of(n.in[at::q]);
+  for (const int i : {at::k, at::v}) {
     const auto own = origins.of(n.in[static_cast<std::size_t>(i)]);
     for (std::size_t v = 0; v < common.size(); ++v) common[v] = common[v] && own[v];
   }
   if (std::find(common.begin(), common.end(), 1) == common.end()) return Role::cross;
   for (const int i : {at::q, at::k, at::v})
-    if (!origins.only_through(n.in[static_cast<std::size_t>(i)], common)) return Role::cross;
+    if (!origins.only_through(n.in[static_cast<std::size_t>(i)], common, i != at::v)) return Role::cross;
   return Role::self;
 }
 
@@ -172,6 +216,7 @@ std::string_view name(MaskClass m) {
 
 std::vector<AttentionSite> attention_sites(const Graph& g) {
   std::vector<AttentionSite> sites;
+  const Origins origins(g);
   int layers[2]{};
   for (std::size_t i = 0; i < g.nodes.size(); ++i) {
     const Node& n = g.nodes[i];
@@ -182,7 +227,7 @@ std::vector<AttentionSite> attention_sites(const Graph& g) {
     site.node = static_cast<NodeId>(i);
     site.name = site_name(n.name, sites.size());
     site.scope = n.scope;
-    site.role = role_of(g, n);
+    site.role = role_of(origins, n);
     site.layer = layers[static_cast<std::size_t>(site.role)]++;
     site.causal = geometry.causal;
     site.mask = mask_of(g, n, geometry);

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 
 #include "runtime/load/load.h"
+#include "runtime/pass/find_attention.h"
+#include "runtime/pass/passes.h"
 #include "tests/support/exported_attention.h"
 
 namespace tessera {
@@ -35,11 +37,12 @@ class Blocks : public ExportedAttention {
 
 std::vector<AttentionSite> sites_of(const Graph& g) { return attention_sites(RewrittenAttention(g).found); }
 
-std::vector<std::string> roles(const Graph& g) {
+std::vector<std::string> roles_in(const Graph& found) {
   std::vector<std::string> out;
-  for (const auto& s : sites_of(g)) out.push_back(concat(name(s.role), " ", s.layer));
+  for (const auto& s : attention_sites(found)) out.push_back(concat(name(s.role), " ", s.layer));
   return out;
 }
+std::vector<std::string> roles(const Graph& g) { return roles_in(RewrittenAttention(g).found); }
 
 TEST(AttentionSites, count_layers_by_role_and_name_nodes_by_their_path) {
   Blocks b;
@@ -86,6 +89,53 @@ TEST(AttentionSites, are_self_through_norms_rotation_and_modulation) {
   const auto rotated = [&](ValueId v) { return b.node("Mul", {b.linear(v), angle}); };
   b.output("y", b.attend("a/Softmax", rotated(x), rotated(x), b.linear(x)));
   EXPECT_THAT(roles(b.g), ElementsAre("self 0"));
+}
+
+// Weights of a Linear, however they are given, are no tokens, though they may be larger.
+TEST(AttentionSites, are_self_through_weights_that_are_not_folded) {
+  for (const std::string form : {"input", "transposed input", "sum"}) {
+    Blocks b;
+    ValueId x = b.sized_input("x", {"B", "L", "12"});
+    const auto linear = [&](const std::string& name) {
+      ValueId w = form == "sum" ? b.build.constant(Tensor::zeros(DType::f32, {12, 12}), name) : b.input(name, {12, 12});
+      if (form == "transposed input") w = b.transpose(w, {1, 0});
+      if (form == "sum") w = b.node("Add", {w, b.node("Neg", {w})});
+      return b.node("MatMul", {x, w});
+    };
+    for (const std::string name : {"a", "b"})
+      x = b.node("Add", {x, b.attend(name, linear(name + "q"), linear(name + "k"), linear(name + "v"))});
+    b.output("y", x);
+    Graph g = b.g;  // shapes are found, weights are left as they are spelled
+    fold_constants(g, builtin_registry(), {"aq", "ak", "av", "bq", "bk", "bv"});
+    find_attention(g, builtin_registry());
+    EXPECT_THAT(roles_in(g), ElementsAre("self 0", "self 1")) << form;
+  }
+}
+
+// Positions and angles that are as large as q and k are inputs beside the tokens.
+TEST(AttentionSites, are_self_beside_positions_as_large_as_the_tokens) {
+  for (const bool rotary : {true, false}) {
+    Blocks b;
+    ValueId x = b.sized_input("x", {"B", "L", "12"});
+    const ValueId angle = b.sized_input("angle", {"B", "L", "12"});
+    const ValueId cos = b.node("Cos", {angle}), sin = b.node("Sin", {angle});
+    const auto placed = [&](ValueId v) {
+      if (!rotary) return b.linear(b.node("Add", {v, angle}));
+      const ValueId q = b.linear(v);
+      return b.node("Add", {b.node("Mul", {q, cos}), b.node("Mul", {b.node("Neg", {q}), sin})});
+    };
+    for (const std::string name : {"a", "b"}) x = b.node("Add", {x, b.attend(name, placed(x), placed(x), b.linear(x))});
+    const ValueId context = b.sized_input("context", {"B", "L", "12"});
+    b.output("y", b.attend("c", placed(x), placed(context), b.linear(context)));
+    EXPECT_THAT(roles(b.g), ElementsAre("self 0", "self 1", "cross 0")) << rotary;
+  }
+}
+
+TEST(AttentionSites, are_cross_where_an_attention_stands_between) {  // x + attention(x) asks what x was
+  Blocks b;
+  const ValueId x = b.sized_input("x", {"B", "L", "12"}), more = b.block("a", x, x);
+  b.output("y", b.block("b", more, x));
+  EXPECT_THAT(roles(b.g), ElementsAre("self 0", "cross 0"));
 }
 
 TEST(AttentionSites, are_self_through_a_cache_but_not_beside_a_second_source) {
