@@ -309,6 +309,19 @@ TEST(MaskedAttentionForms, mask_three_dimensional_scores) {  // old CLIP: scores
   }
 }
 
+TEST(MaskedAttentionForms, pass_through_the_matrix_of_an_old_softmax) {  // opset 12, of a rank unknown when loaded
+  A a;
+  const Scores flat = [](A& a, ValueId s) {
+    return a.node("Flatten", {a.node("Add", {s, bias_input(a)})}, {{"axis", std::int64_t{3}}});
+  };
+  a.projections();
+  const ValueId s = a.product(a.to_heads(a.q), a.to_heads(a.k)), p = a.softmax(flat(a, s));
+  a.output("y", a.from_heads(a.node("MatMul", {a.node("Reshape", {p, a.node("Shape", {s})}), a.to_heads(a.v)})));
+  const RewrittenAttention r(a.g);
+  EXPECT_EQ(r.count("Softmax"), 0) << reason_of_miss(a.g);
+  EXPECT_EQ(r.difference(), "");
+}
+
 TEST(MaskedAttentionForms, know_the_causal_mask_of_a_long_sequence_without_computing_it) {
   constexpr std::int64_t length = 2048;  // a mask of 16 MB, beyond what is folded
   for (const bool add : {false, true}) {

@@ -33,7 +33,8 @@ class Climb {
         return far(concat("its scores are cast from ", g_.at(n.in[0]).dtype));
       return up(n.in[0], id, factor);
     }
-    if (op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity") return reshaped(v, id, factor);
+    if (op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" || op == "Flatten" || op == "Identity")
+      return reshaped(v, id, factor);
     if (op == "Neg") return up(n.in[0], id, -factor);
     if (op == "Mul" || op == "Div") return scaled(v, id, factor);
     if (op == "Add" || op == "Sub") return added(v, id, factor);
