@@ -86,6 +86,8 @@ void Session::State::refuse_unknown(const NamedTensors& given) const {
 }
 
 StepClass Session::State::class_of(const RunOptions& run) const {
+  check(run.step >= 0 && run.step < run.steps, "step ", run.step, " is none of a loop of ", run.steps,
+        "; steps count from 0");
   return policy ? step_class(*policy, {run.step, run.steps, run.train_step}) : StepClass{};
 }
 

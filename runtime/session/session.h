@@ -37,7 +37,7 @@ struct SessionOptions {
 };
 
 struct RunOptions {
-  int step = 0, steps = 1;       // position of this run in a loop of `steps` (denoising)
+  int step = 0, steps = 1;       // position of this run in a loop (denoising): 0 <= step < steps
   std::int64_t train_step = -1;  // step of training; -1: not training, schedules of the policy have reached their end
   Observer* observer = nullptr;  // borrowed for the run
   std::shared_ptr<const Cancellation> cancellation = {};

@@ -68,6 +68,13 @@ TEST(PolicySession, makes_one_plan_per_class_of_steps) {
   EXPECT_TRUE(same_bits(later.at("y"), Session(model(), {}).run(inputs()).at("y"))) << "dense is dense";
 }
 
+TEST(PolicySession, refuses_steps_outside_of_the_loop) {
+  Session s = session("");
+  for (const RunOptions& at : {RunOptions{.step = 30}, {.step = 0, .steps = 0}, {.step = -1, .steps = 4}})
+    EXPECT_THAT([&] { s.run(inputs(), at); }, testing::ThrowsMessage<Error>(HasSubstr("is none of a loop of")))
+        << at.step;
+}
+
 TEST(PolicySession, classes_share_weights) {
   Session s = session("linear: [{match: {steps: 0-1}, precision: bf16}, {match: {steps: 1}, precision: f32}]\n");
   const auto weight = [&](int step) -> const void* {
