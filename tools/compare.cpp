@@ -167,7 +167,8 @@ CompareReport measure(const CompareFlags& f) try {
     warn_of_fallbacks(*policy, trail);
   }
   JointGraph joint = compare_graphs(reference, graphs, registry);
-  check(!joint.sites.empty(), "the model has no attention that a policy could change");
+  const bool linear = std::any_of(policies.begin(), policies.end(), [](const auto& p) { return !p->linear.empty(); });
+  check(!joint.sites.empty() || linear, "the model has no attention that a policy could change");
   GraphRun graph_run(std::move(joint.graph), registry, f.session.options(), {.mode = Plan::Mode::ordered});
   NodeTimes times;
   const Deadline deadline = f.session.deadline_from_now();

@@ -1,5 +1,6 @@
 // Rules for matrix products: the same matching, by the names of nodes.
 #include <algorithm>
+#include <set>
 
 #include "runtime/base/nearest.h"
 #include "runtime/policy/bind.h"
@@ -23,8 +24,31 @@ bool is_product(const Graph& g, const Node& n) {
   throw error.hint("a rule that may match nothing says 'optional: true'");
 }
 
+bool takes(const LinearRule& rule, const std::string& name) {
+  return any_matches(rule.match.names, name) && any_matches(rule.match.regexes, name);
+}
+
+// Errors for a rule that can change nothing, whatever the step.
+void check_rule(const Policy& policy, std::size_t r, const std::vector<std::string>& names) {
+  const LinearRule& rule = policy.linear[r];
+  bool matches = false;
+  std::set<std::int64_t> lines;  // of later rules that take what it matches
+  for (const auto& name : names) {
+    if (!takes(rule, name)) continue;
+    matches = true;
+    std::size_t later = policy.linear.size() - 1;
+    while (later > r && !(policy.linear[later].match.steps.empty() && takes(policy.linear[later], name))) --later;
+    if (later == r) return;
+    lines.insert(policy.linear[later].at.line);
+  }
+  if (matches)
+    policy_error(policy.path, rule.at, "the rule never wins: at every product a later rule (line ",
+                 numbers({lines.begin(), lines.end()}), ") matches too, and the last match wins");
+  if (!rule.optional) no_match(policy, rule, names);
+}
+
 // Operands are rounded, the result is not: sums, bias and what follows stay in f32.
-void multiply_in_bf16(const Graph& g, Edit& edit, NodeId id) {
+void multiply_in_bf16(Graph& g, Edit& edit, NodeId id) {
   const Node n = g.at(id);
   edit.before(id);
   const DType given = g.at(n.in[0]).dtype;
@@ -43,6 +67,7 @@ void multiply_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   if (gemm) y = scaled(y, attr.real("alpha"));
   if (n.in.size() > 2) y = edit.node("Add", {y, scaled(n.in[2], attr.real("beta"))});
   edit.replace(n.out[0], y);
+  std::swap(g.at(n.out[0]).name, g.at(y).name);  // the file's name stays with the result
   edit.erase(id);
 }
 
@@ -57,7 +82,7 @@ std::string product_name(const Node& n) {
 
 }  // namespace
 
-std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& policy, const StepClass& at) {
+std::vector<LinearTrail> apply_linear(Graph& g, Edit& edit, const Policy& policy, const StepClass& at) {
   if (policy.linear.empty()) return {};
   std::vector<LinearTrail> trail;
   std::vector<NodeId> products;
@@ -70,15 +95,13 @@ std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& 
   }
   for (std::size_t r = 0; r < policy.linear.size(); ++r) {
     const LinearRule& rule = policy.linear[r];
-    bool any = rule.optional;
+    check_rule(policy, r, names);
+    if (!at.active[policy.rules.size() + r]) continue;
     for (std::size_t p = 0; p < products.size(); ++p) {
-      if (!any_matches(rule.match.names, names[p]) || !any_matches(rule.match.regexes, names[p])) continue;
-      any = true;
-      if (!at.active[policy.rules.size() + r]) continue;
+      if (!takes(rule, names[p])) continue;
       trail[p].line = rule.at.line;
       trail[p].bf16 = rule.bf16;
     }
-    if (!any) no_match(policy, rule, names);
   }
   for (std::size_t p = 0; p < products.size(); ++p)
     if (trail[p].bf16) multiply_in_bf16(g, edit, products[p]);

@@ -12,7 +12,7 @@ std::string_view variable(std::span<const Port> ports, std::size_t i) {
 
 }  // namespace
 
-void compute_in_bf16(const Graph& g, Edit& edit, NodeId id) {
+void compute_in_bf16(Graph& g, Edit& edit, NodeId id) {
   const Node n = g.at(id);
   const DType given = g.at(n.in[0]).dtype;
   if (given == DType::bf16) return;
@@ -32,7 +32,9 @@ void compute_in_bf16(const Graph& g, Edit& edit, NodeId id) {
   for (std::size_t i = 0; i < n.out.size(); ++i) {
     if (n.out[i] == ValueId::none) continue;
     const DType wanted = g.at(n.out[i]).dtype;  // of lse follows that of the operands
-    edit.replace(n.out[i], edit.dtype(out[i]) == wanted ? out[i] : edit.cast(out[i], wanted));
+    const ValueId by = edit.dtype(out[i]) == wanted ? out[i] : edit.cast(out[i], wanted);
+    edit.replace(n.out[i], by);
+    std::swap(g.at(n.out[i]).name, g.at(by).name);  // the file's name stays with what it is read as
   }
   edit.erase(id);
 }

@@ -5,10 +5,10 @@
 
 namespace tessera {
 
-// Writes `n` anew with the inputs of its first input's type in bf16, and its outputs cast back.
-void compute_in_bf16(const Graph& g, Edit& edit, NodeId n);
+// Writes `n` anew with the inputs of its first input's type in bf16, and its outputs cast back, under their names.
+void compute_in_bf16(Graph& g, Edit& edit, NodeId n);
 
-// The rules for matrix products. Errors: policy, for a rule that matches none.
-std::vector<LinearTrail> apply_linear(const Graph& g, Edit& edit, const Policy& policy, const StepClass& at);
+// The rules for matrix products. Errors: policy, for a rule that matches none or never wins.
+std::vector<LinearTrail> apply_linear(Graph& g, Edit& edit, const Policy& policy, const StepClass& at);
 
 }  // namespace tessera

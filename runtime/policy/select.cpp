@@ -40,7 +40,6 @@ class Effect {
   // Errors for a rule that can change nothing, whatever the step and the sizes.
   void check_rule(std::size_t r) const {
     const Rule& rule = policy_.rules[r];
-    if (rule.optional) return;
     std::set<std::int64_t> layers, heads;
     bool matches = false;
     for (const auto& site : sites_) {
@@ -51,10 +50,12 @@ class Effect {
         for (std::int64_t h = 0; h < site.q_heads; ++h) heads.insert(h);
       matches = matches || structural_mismatch(rule.match, site).empty();
     }
-    check_numbers(policy_, rule.match.layers, layers, "layer");
-    if (!heads.empty()) check_numbers(policy_, rule.match.heads, heads, "head");
-    if (!matches) no_match(rule);
-    check_hidden(r);
+    if (!rule.optional) {
+      check_numbers(policy_, rule.match.layers, layers, "layer");
+      if (!heads.empty()) check_numbers(policy_, rule.match.heads, heads, "head");
+      if (!matches) no_match(rule);
+    }
+    if (matches) check_hidden(r);
   }
 
  private:

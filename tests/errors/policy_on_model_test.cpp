@@ -70,6 +70,9 @@ TEST(PolicyOnModel, rules_without_effect) {
       {"linear:\n  - {match: {name: '*.fnn'}, precision: bf16}\n", "3:5", "the rule matches no matrix product"},
       {"linear:\n  - {match: {name: '*.fnn'}, precision: bf16}\n", "3:5", "'optional: true'"},
       {"linear:\n  - {match: {name: 'blocks.0.fnn'}, precision: bf16}\n", "3:5", "did you mean 'blocks.0.ffn'"},
+      {"linear:\n  - {match: {name: '*.0.*'}, precision: bf16, optional: true}\n  - {precision: f32}\n", "3:5",
+       "the rule never wins: at every product a later rule (line 4) matches too"},
+      {rule("match: {role: self}, use: dense, optional: true") + "  - use: dense\n", "4:5", "the rule never wins"},
   });
   for (const std::string& fine :
        {rule("match: {name: nothing}, use: dense, optional: true"),
@@ -78,7 +81,8 @@ TEST(PolicyOnModel, rules_without_effect) {
         rule("match: {role: self}, use: dense") + "  - {match: {steps: 5-9}, use: dense}\n",
         rule("match: {role: self}, use: dense") + "  - {match: {when: tokens > 99}, use: dense}\n",
         rule("match: {role: self}, use: dense") + "  - {match: {layers: 0}, use: dense}\n",
-        std::string("linear:\n  - {match: {name: nothing}, precision: bf16, optional: true}\n")})
+        std::string("linear:\n  - {match: {name: nothing}, precision: bf16, optional: true}\n"),
+        std::string("linear:\n  - {precision: bf16}\n  - {match: {steps: 0}, precision: f32}\n")})
     EXPECT_EQ(failure_of_policy(fine), "no error") << fine;
 }
 

@@ -360,6 +360,15 @@ TEST(Apply, rounds_operands_to_bf16) {
   EXPECT_GT(rounded, 0);
 }
 
+TEST(Apply, keeps_the_names_of_what_it_rounds) {
+  PolicyModel model;
+  model.apply("rules: [{use: dense, precision: bf16}]\nlinear: [{precision: bf16}]\n");
+  for (const char* name : {"/blocks.0/attn1/Softmax", "/blocks.0/ffn/MatMul", "/cross/attn2/Softmax"}) {
+    ASSERT_TRUE(model.g.find(name)) << name;
+    EXPECT_EQ(model.g.find(name)->dtype, DType::f32);
+  }
+}
+
 TEST(Apply, keeps_the_types_of_results_that_others_read) {
   SmallGraph e;
   const ValueId q = e.input("q", {1, 1, 3, 2}, DType::f64);

@@ -85,6 +85,21 @@ TEST(Compare, reports_what_linear_rules_cost) {
   EXPECT_LT(report["outputs"]["velocity"]["relative_l2"], 1e-2);
 }
 
+TEST(Compare, takes_linear_rules_for_a_model_without_attention) {
+  const ScratchFolder folder;
+  const std::string product = folder.write("product.textproto", model_text(R"(
+    node { op_type: "MatMul" name: "/ffn/MatMul" input: "x" input: "x" output: "y" }
+    input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_value: 8 } dim { dim_value: 8 } } } } }
+    output { name: "y" })"));
+  folder.write("linear.yaml", "version: 1\nlinear: [{precision: bf16}]\n");
+  folder.write("none.yaml", "version: 1\n");
+  const Ran r = tessera_cli({"compare", product, "--policy", folder / "linear.yaml", "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_GT(parse_json(r.out)["policies"][0]["outputs"]["y"]["relative_l2"], 1e-5);
+  EXPECT_EQ(tessera_cli({"compare", product, "--policy", folder / "linear.yaml"}).code, 0);
+  EXPECT_EQ(tessera_cli({"compare", product, "--policy", folder / "none.yaml"}).code, 2);
+}
+
 TEST(Compare, writes_tables_and_a_plot) {
   const ScratchFolder folder;
   const Ran r =
