@@ -27,6 +27,7 @@ std::optional<Broadcast> broadcast_inputs(const Graph& g, const Uses& uses, Node
   const Node& node = g.at(n);
   if (!node.op->pointwise || node.in.size() < 2 || node.out.size() != 1 || !g.at(node.out[0]).shape)
     return std::nullopt;
+  if (node.op->user) return std::nullopt;  // a plugin's kernel may count on inputs as large as they were
   if (node.op->name == "PRelu" || node.op->name == "Fused") return std::nullopt;  // x is not broadcast to its slope
   std::vector<ValueId> in = node.in;
   for (ValueId& v : in) {
