@@ -80,7 +80,9 @@ ValueId zeros_like(NodeBuilder& build, ValueId v) {
 }
 
 ValueId NodeGradient::dout(int i) {
-  ValueId& d = dout_.at(static_cast<std::size_t>(i));
+  const auto at = static_cast<std::size_t>(i);
+  if (at >= dout_.size()) dout_.resize(at + 1, ValueId::none);  // the node leaves this output out
+  ValueId& d = dout_[at];
   if (d == ValueId::none) d = zeros_like(*this, out(i));
   return d;
 }

@@ -197,6 +197,7 @@ class Value {
  private:
   friend class Gradient;
   Value(Gradient& g, std::int64_t handle) : gradient_(&g), handle_(handle) {}
+  Gradient& gradient() const;
   static Value join(const char* op, Value a, Value b);
   static Value join(const char* op, double a, Value b);
   static Value join(const char* op, Value a, double b);
@@ -245,9 +246,13 @@ class Gradient : public OperatorCall {
   void set(std::uint32_t input, Value gradient) { must(host_->set_grad(call_, input, gradient.handle_)); }
 };
 
-inline Value Value::join(const char* op, Value a, Value b) { return a.gradient_->node(op, {a, b}); }
-inline Value Value::join(const char* op, double a, Value b) { return join(op, b.gradient_->scalar(a), b); }
-inline Value Value::join(const char* op, Value a, double b) { return join(op, a, a.gradient_->scalar(b)); }
+inline Gradient& Value::gradient() const {
+  if (!gradient_) throw std::logic_error("the gradient rule computes with an absent value");
+  return *gradient_;
+}
+inline Value Value::join(const char* op, Value a, Value b) { return a.gradient().node(op, {a, b}); }
+inline Value Value::join(const char* op, double a, Value b) { return join(op, b.gradient().scalar(a), b); }
+inline Value Value::join(const char* op, Value a, double b) { return join(op, a, a.gradient().scalar(b)); }
 
 // What a context is made of beside host and call: the further arguments of its C functions.
 template <class... A>

@@ -39,7 +39,7 @@ class GradientCall final : public tsr_call {
           " outputs of '", name, "'");
     std::vector<ValueId> values;
     for (const auto h : in) values.push_back(value(h));
-    const auto made = g_.nodes(name, std::move(values), parse_attributes(*op, attributes), static_cast<int>(outputs));
+    const auto made = nodes(*op, name, std::move(values), attributes, static_cast<int>(outputs));
     const std::int64_t first = handle(made[0]);
     for (std::size_t i = 1; i < made.size(); ++i) handle(made[i]);
     return first;
@@ -57,7 +57,28 @@ class GradientCall final : public tsr_call {
  public:
   std::vector<ValueId> gradients;
 
+  // A gradient can be added up to the shape of its input.
+  void check_gradients() const {
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      const int at = static_cast<int>(i);
+      if (gradients[i] == ValueId::none || !g_.needs(at)) continue;
+      const auto shape = g_.shape(gradients[i]), input = g_.shape(g_.in(at));
+      check(shape.has_value(), Code::plugin, "its gradient rule gives input ", i,
+            " a gradient whose shape is known during the run only");
+      check(broadcasts_to(*input, *shape), Code::plugin, "its gradient rule gives input ", i, " a gradient of shape ",
+            *shape, "; the input has ", *input);
+    }
+  }
+
  private:
+  // A node that cannot be is the rule's fault.
+  std::vector<ValueId> nodes(const OpDef& op, std::string_view name, std::vector<ValueId> in,
+                             std::string_view attributes, int outputs) try {
+    return g_.nodes(name, std::move(in), parse_attributes(op, attributes), outputs);
+  } catch (const Error& e) {
+    if (e.code() != Code::bad_input) throw;
+    throw Error(Code::plugin, concat("its gradient rule asks for a '", name, "' that cannot be: ", e.message()));
+  }
   bool has(std::uint32_t i) const { return g_.has(index(i)); }
   int checked_output(std::uint32_t i) const {
     check(i < g_.op().outputs.size(), Code::plugin, "its gradient rule asks for output ", i);
@@ -91,6 +112,7 @@ std::vector<ValueId> plugin_gradient(GradContext& g) {
   return in_plugin(a.frame, [&] {
     GradientCall call(g, &parameters);
     call.run_function("gradient rule", [&] { return a.table->gradient(&plugin_host(), &call); });
+    call.check_gradients();
     return std::move(call.gradients);
   });
 }
