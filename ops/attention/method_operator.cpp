@@ -1,5 +1,6 @@
 #include "ops/attention/method_operator.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "ops/attention/attention_node.h"
@@ -33,6 +34,11 @@ Shape selection_shape(const AttentionNode& node) {
   return planned.selects() ? planned.selection_shape() : Shape{0};
 }
 
+// The gradient of an own input that is absent has no elements, and the type of dQ.
+void backward_dtype(const AttributeReader&, std::span<const DType> in, std::span<DType> out) {
+  std::ranges::replace(out, DType::undefined, in[attention_input::q]);
+}
+
 void forward_shape(ShapeContext& c) {
   const auto node = node_of(c);
   node->forward_shape(c, selection_shape(*node));
@@ -63,6 +69,8 @@ void check_record(const AttentionMethod& m) {
   demand((m.select != nullptr) != (m.forward != nullptr), "must have either select or forward");
   demand(!m.backward || m.forward, "has a backward without a forward");
   demand(!(m.keep && m.coarse_gate), "cannot have both keep and a coarse gate");
+  demand(m.select || !(m.keep || m.width || m.coarse_gate),
+         "selects no tiles and has a keep, a width or a coarse gate, which are parts of selecting");
   demand(!m.select || m.inputs.empty(), "selects tiles and has no inputs of its own but the gate");
   demand(m.inputs.size() <= 3, "has more than three inputs of its own");
   demand(!m.name.ends_with("Grad"), "has a name that ends as those of gradients do");
@@ -106,8 +114,7 @@ class TableWriter {
       if (a.name == "grid") a.doc = "[T, H, W]: token (t, y, x) is row (t H + y) W + x; needed by methods with tiles";
       add(op.attributes, a);
     }
-    if (method_.select && method_.coarse_gate)
-      add(op.inputs, {"gate", "T1", "shape of Y; absent: no coarse term", Presence::optional});
+    if (method_.coarse_gate) add(op.inputs, {"gate", "T1", "shape of Y; absent: no coarse term", Presence::optional});
     for (const auto& i : method_.inputs) {
       const auto type = text("T_" + i.name);
       add(op.types, {type, i.types});
@@ -161,6 +168,7 @@ class TableWriter {
     if (method_.coarse_gate) add(op.outputs, {"dgate", "T1", "shape of gate", Presence::optional});
     for (const auto& i : method_.inputs)
       add(op.outputs, {text("d" + i.name), text("T_" + i.name), "gradient", Presence::optional});
+    op.dtype = backward_dtype;
     op.shape = backward_shape;
     op.flops = backward_flops;
     op.kernel = backward_kernel;

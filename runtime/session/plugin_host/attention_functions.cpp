@@ -6,6 +6,13 @@
 namespace tessera {
 namespace {
 
+constexpr std::uint32_t sizeof_attention = 88, sizeof_tensors = 664;  // in ABI 1
+
+void check_size(const char* type, std::uint32_t size, std::uint32_t first) {
+  check(size >= first, Code::plugin, "an attention kernel is given a ", type, " of ", size, " bytes; it has at least ",
+        first);
+}
+
 template <class T>
 AttentionView<T> view_as(const tsr_view& v) {
   return {static_cast<T*>(v.data), v.strides[0], v.strides[1], v.strides[2]};
@@ -28,6 +35,8 @@ void check_view(const char* name, const tsr_view& v, std::array<std::int64_t, 4>
   check(v.strides[3] == 1, Code::plugin, name, " has elements ", v.strides[3], " apart along dim; must be 1");
 }
 
+bool no_queries(const AttentionShape& s) { return s.batch == 0 || s.q_heads == 0 || s.q_len == 0; }
+
 void check_tensors(const tsr_attention_tensors& t, const AttentionShape& s, bool backward) {
   const std::array<std::int64_t, 4> q{s.batch, s.q_heads, s.q_len, s.qk_dim},
       k{s.batch, s.kv_heads, s.kv_len, s.qk_dim}, v{s.batch, s.kv_heads, s.kv_len, s.v_dim},
@@ -36,7 +45,7 @@ void check_tensors(const tsr_attention_tensors& t, const AttentionShape& s, bool
   check_view("k", t.k, k, t.q.dtype);
   check_view("v", t.v, v, t.q.dtype);
   check_view("y", t.y, y, t.q.dtype);
-  check(t.lse != nullptr || s.q_len == 0, Code::plugin, "lse has no data");
+  check(t.lse != nullptr || no_queries(s), Code::plugin, "lse has no data");
   if (!backward) return;
   check_view("dy", t.dy, y, t.q.dtype);
   check_view("dq", t.dq, q, t.q.dtype);
@@ -48,6 +57,7 @@ void check_tensors(const tsr_attention_tensors& t, const AttentionShape& s, bool
 void check_lists(const tsr_lists& l, std::int64_t rows, std::int64_t limit) {
   check(l.rows == rows, Code::plugin, "there are ", l.rows, " lists, ", rows, " are needed");
   check(l.begin && l.begin[0] == 0, Code::plugin, "lists begin at 0");
+  check(l.item || l.begin[rows] == 0, Code::plugin, "there are ", rows, " lists without their items");
   for (std::int64_t r = 0; r < rows; ++r) {
     check(l.begin[r] <= l.begin[r + 1], Code::plugin, "list ", r, " ends before it begins");
     for (auto i = l.begin[r]; i < l.begin[r + 1]; ++i) {
@@ -89,6 +99,8 @@ template <class F>
 std::int32_t with_floats(tsr_call* c, const tsr_attention* a, const tsr_attention_tensors* t, bool backward, F f) {
   return c->attempt([&] {
     check(a && t, Code::plugin, "an attention kernel is given no tensors");
+    check_size("tsr_attention", a->size, sizeof_attention);
+    check_size("tsr_attention_tensors", t->size, sizeof_tensors);
     const AttentionShape shape = shape_of(*a);
     check_tensors(*t, shape, backward);
     with_type(Floats{}, static_cast<DType>(t->q.dtype), [&]<class T>(Type<T>) { f.template operator()<T>(shape); });
@@ -172,8 +184,10 @@ std::int32_t host_dense_backward(tsr_call* c, const tsr_attention* a, const tsr_
 std::int32_t host_merge_by_lse(tsr_call* c, const tsr_attention* a, const tsr_view* y, void* lse, const tsr_view* other,
                                const void* other_lse) {
   return c->attempt([&] {
-    check(a && y && other && lse && other_lse, Code::plugin, "merge_by_lse is given null");
+    check(a && y && other, Code::plugin, "merge_by_lse is given null");
+    check_size("tsr_attention", a->size, sizeof_attention);
     const AttentionShape s = shape_of(*a);
+    check((lse && other_lse) || no_queries(s), Code::plugin, "merge_by_lse is given null");
     const std::array<std::int64_t, 4> dims{s.batch, s.q_heads, s.q_len, s.v_dim};
     check_view("y", *y, dims, y->dtype);
     check_view("the other y", *other, dims, y->dtype);

@@ -23,6 +23,8 @@ struct tsr_call {
   tsr_call(const tsr_call&) = delete;
   tsr_call& operator=(const tsr_call&) = delete;
 
+  // Of what the function says with host->fail.
+  virtual tessera::Code code_of_failure() const { return tessera::Code::plugin; }
   virtual tsr_tensor input(std::uint32_t) const { misplaced("input"); }
   virtual tsr_tensor output(std::uint32_t) const { misplaced("output"); }
   virtual void set_output(std::uint32_t, std::uint32_t, std::span<const std::int64_t>) { misplaced("set_output"); }

@@ -12,7 +12,7 @@ std::string_view text_or_empty(const char* text) { return text ? text : ""; }
 tsr_call& writable(const tsr_call* c) { return *const_cast<tsr_call*>(c); }
 
 std::int32_t fail(tsr_call* c, const char* message) {
-  return c->attempt([&] { throw Error(Code::plugin, std::string(text_or_empty(message))); });
+  return c->attempt([&] { throw Error(c->code_of_failure(), std::string(text_or_empty(message))); });
 }
 
 void log(tsr_call* c, const char* message) {
@@ -41,8 +41,9 @@ std::int64_t integer(const tsr_call* c, const char* name) {
   return writable(c).answer<std::int64_t>([&] { return c->parameter(text_or_empty(name)).integer(name); });
 }
 const std::int64_t* integers(const tsr_call* c, const char* name, std::int64_t* count) {
-  *count = 0;
+  if (count) *count = 0;
   return writable(c).answer<const std::int64_t*>([&] {
+    check(count != nullptr, Code::plugin, "it asks for a list of integers without a place for their count");
     const auto& list = c->parameter(text_or_empty(name)).integers(name);
     *count = static_cast<std::int64_t>(list.size());
     static constexpr std::int64_t none = 0;  // null says that the call failed
@@ -75,6 +76,7 @@ std::int32_t choose(tsr_call* c, std::int64_t query_tile, const std::int32_t* ke
 std::int64_t grad_node(tsr_call* c, const char* op, const std::int64_t* in, std::uint32_t inputs,
                        const char* attributes, std::uint32_t outputs) {
   return c->answer<std::int64_t>([&] {
+    check(in || inputs == 0, Code::plugin, "grad_node is given no handles for ", inputs, " inputs");
     return c->grad_node(text_or_empty(op), {in, inputs}, text_or_empty(attributes), outputs);
   });
 }

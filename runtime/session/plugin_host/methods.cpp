@@ -1,6 +1,8 @@
 #include "runtime/session/plugin_host/methods.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 
 #include "runtime/session/plugin_host/attention_call.h"
 #include "runtime/session/plugin_host/nan_scan.h"
@@ -25,14 +27,15 @@ auto run(const AttentionMethod& m, MethodFunctionCall& call, const char* what, F
 }
 
 // What the plugin refuses is the caller's fault: a policy or a model asked for it.
+class CheckCall final : public MethodFunctionCall {
+ public:
+  using MethodFunctionCall::MethodFunctionCall;
+  Code code_of_failure() const override { return Code::bad_input; }
+};
+
 void check_call(const AttentionMethod& m, const MethodCall& call) {
-  MethodFunctionCall c(call);
-  try {
-    run(m, c, "check", [&](const tsr_method& t, const tsr_attention* a) { return t.check(&plugin_host(), &c, a); });
-  } catch (const Error& e) {
-    if (e.code() != Code::plugin) throw;
-    throw Error(Code::bad_input, e.message()).in(adopted(m).frame);
-  }
+  CheckCall c(call);
+  run(m, c, "check", [&](const tsr_method& t, const tsr_attention* a) { return t.check(&plugin_host(), &c, a); });
 }
 
 void keep(const AttentionMethod& m, const MethodCall& call, const KeepTask& task) {
@@ -134,8 +137,12 @@ void select(const AttentionMethod& m, const MethodCall& call, const SelectTask& 
 
 double pairs(const AttentionMethod& m, const MethodCall& call) {
   MethodFunctionCall c(call);
-  return run(m, c, "pairs",
-             [&](const tsr_method& t, const tsr_attention* a) { return t.pairs(&plugin_host(), &c, a); });
+  const double pairs =
+      run(m, c, "pairs", [&](const tsr_method& t, const tsr_attention* a) { return t.pairs(&plugin_host(), &c, a); });
+  in_plugin(adopted(m).frame, [&] {
+    check(std::isfinite(pairs) && pairs >= 0, Code::plugin, "its pairs are ", pairs, ", which is no number of them");
+  });
+  return pairs;
 }
 
 // [batch, heads, length, dim] of a view whose dim has stride 1.
@@ -204,7 +211,11 @@ void forward(const AttentionMethod& m, const MethodCall& call, const MethodTenso
 
 void backward(const AttentionMethod& m, const MethodCall& call, const MethodTensors& tensors) {
   FullMethodCall c(call, tensors, true);
-  const tsr_attention_tensors t = struct_of(call, tensors);
+  tsr_attention_tensors t = struct_of(call, tensors);
+  // Methods tell backward from forward by these having data, also where there are no elements.
+  static std::max_align_t nothing;
+  for (tsr_view* v : {&t.dy, &t.dq, &t.dk, &t.dv})
+    if (!v->data) v->data = &nothing;
   run(m, c, "backward",
       [&](const tsr_method& table, const tsr_attention* a) { return table.backward(&plugin_host(), &c, a, &t); });
   check_nan(m, tensors, {{"dQ", &t.dq}, {"dK", &t.dk}, {"dV", &t.dv}}, {&t.q, &t.k, &t.v, &t.dy});
@@ -232,8 +243,10 @@ std::unique_ptr<const AttentionMethod> adopt(AdoptedMethod& to, const tsr_method
   if (table.forward) m->forward = forward;
   if (table.backward) m->backward = backward;
   if (table.pairs) m->pairs = pairs;
-  for (const tsr_port& p : std::span(table.inputs, table.input_count))
+  for (const tsr_port& p : std::span(table.inputs, table.input_count)) {
+    check(!(p.flags & TSR_VARIADIC), Code::plugin, port_label(true, p), " is variadic; those of methods cannot be");
     m->inputs.push_back({p.name, p.doc, types_of(p.types), (p.flags & TSR_OPTIONAL) != 0});
+  }
   for (const auto e : examples_of(table.examples, table.example_count)) m->examples.emplace_back(e);
   m->user = &to;
   return m;

@@ -47,11 +47,11 @@ static void in_two_parts(FullMethod& m) {
   m.merge(rest.y, rest.lse);
 }
 
-// Y = dense attention times a factor of its own: its gradient is the dot product of Y's gradient with dense attention.
+// Y = dense attention times a factor of its own.
 static void scaled(FullMethod& m) {
   m.dense();
   const auto& y = m.tensors().y;
-  const double factor = static_cast<const double*>(m.input(7).data)[0];
+  const double factor = m.input(7).dtype ? static_cast<const double*>(m.input(7).data)[0] : 1;
   for (std::int64_t b = 0; b < y.dims[0]; ++b)
     for (std::int64_t h = 0; h < y.dims[1]; ++h)
       for (std::int64_t i = 0; i < y.dims[2]; ++i)
@@ -59,9 +59,15 @@ static void scaled(FullMethod& m) {
           static_cast<double*>(y.data)[b * y.strides[0] + h * y.strides[1] + i * y.strides[2] + c] *= factor;
 }
 
+static void scaled_backward(FullMethod& m) {
+  if (!m.backward()) throw std::logic_error("backward is taken for forward");
+  if (m.input(7).dtype || m.output(3).dtype) throw std::invalid_argument("the gradient of factor is not written");
+  m.dense();
+}
+
 constexpr tsr_parameter tile[] = {Parameter{
     .name = "tile", .type = TSR_INTEGERS, .fallback = "[4]", .low = 1, .high = 99, .doc = "tokens of a tile"}};
-constexpr tsr_port factor[] = {Port{.name = "factor", .types = "f64", .doc = "[1]"}};
+constexpr tsr_port factor[] = {Port{.name = "factor", .types = "f64", .doc = "[1]; absent: 1", .flags = TSR_OPTIONAL}};
 
 constexpr tsr_method full(const char* name, decltype(tsr_method::forward) forward,
                           decltype(tsr_method::backward) backward, std::span<const tsr_parameter> parameters = {},
@@ -78,7 +84,7 @@ constexpr tsr_method full(const char* name, decltype(tsr_method::forward) forwar
 constexpr tsr_method methods[] = {
     full("test_dense", guard<dense>, guard<dense>), full("test_all_tiles", guard<all_tiles>, guard<all_tiles>, tile),
     full("test_all_keys", guard<all_keys>, guard<all_keys>), full("test_in_two_parts", guard<in_two_parts>, nullptr),
-    full("test_scaled", guard<scaled>, nullptr, {}, factor)};
+    full("test_scaled", guard<scaled>, guard<scaled_backward>, {}, factor)};
 
 const tsr_plugin* tsr_plugin_entry() {
   static constexpr tsr_plugin plugin = Plugin{
