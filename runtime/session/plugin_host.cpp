@@ -63,7 +63,7 @@ void check_free(const Process& p, const tsr_plugin& table) {
     throw e.hint(by ? "rename it, or load only one of the two" : "give it another name");
   };
   for (const tsr_op& op : std::span(table.ops, table.op_count)) {
-    const std::string_view domain = std::string_view(op.domain) == "ai.onnx" ? "" : op.domain;
+    const std::string_view domain = domain_of(op);
     const Plugin* by = owner_of(p, domain, op.name);
     if (by || builtin_registry().find(domain, op.name)) taken(concat("operator '", op.domain, "::", op.name, "'"), by);
   }

@@ -113,8 +113,8 @@ void adopt(AdoptedOperator& adopted, const tsr_op& table, const std::string& fra
   adopted.frame = frame;
   OpDef& op = adopted.op;
   op.name = table.name;
-  op.domain = std::string_view(table.domain) == "ai.onnx" ? "" : table.domain;
-  op.since = static_cast<int>(table.since);
+  op.domain = domain_of(table);
+  op.since = op.introduced = static_cast<int>(table.since);
   op.doc = table.doc;
   op.source = table.source;
   op.pointwise = table.flags & TSR_POINTWISE;

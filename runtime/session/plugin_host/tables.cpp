@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <climits>
 #include <set>
 
 namespace tessera {
@@ -22,6 +23,11 @@ void check_text(const std::string& what, const char* field, const char* text) {
   check(text && *text, Code::plugin, what, " has no ", field, "; write it: `tessera plugins info` shows it to users");
 }
 
+void check_version(const std::string& what, std::uint32_t version) {
+  check(version >= 1 && version <= INT_MAX, Code::plugin, what, " has version ", version, "; versions are 1 to ",
+        INT_MAX);
+}
+
 void check_list(const std::string& what, const char* field, const void* list, std::uint32_t count) {
   check(list != nullptr || count == 0, Code::plugin, what, " says it has ", count, " ", field, ", but gives none");
 }
@@ -31,7 +37,10 @@ void check_parameters(const std::string& owner, const tsr_parameter* list, std::
   for (std::uint32_t i = 0; i < count; ++i) {
     check_name(concat("parameter ", i, " of ", owner), list[i].name);
     check(names.insert(list[i].name).second, Code::plugin, owner, " has two parameters '", list[i].name, "'");
-    check_text(concat("parameter '", list[i].name, "' of ", owner), "doc", list[i].doc);
+    const std::string label = concat("parameter '", list[i].name, "' of ", owner);
+    check_text(label, "doc", list[i].doc);
+    check(!list[i].fallback || *list[i].fallback, Code::plugin, label,
+          " has an empty default; NULL says that there is none, \"\\\"\\\"\" is that of an empty text");
   }
 }
 
@@ -46,7 +55,8 @@ void check_ports(const std::string& owner, bool inputs, const tsr_port* list, st
     check_text(label, "types", list[i].types);
     check_text(label, "doc", list[i].doc);
     const bool last = i + 1 == count;
-    check(!(list[i].flags & TSR_VARIADIC) || last, Code::plugin, label, " is variadic, but not the last");
+    check(!(list[i].flags & TSR_VARIADIC) || (last && inputs), Code::plugin, label,
+          " is variadic, which only the last input can be");
   }
 }
 
@@ -57,7 +67,7 @@ void check_op(const std::string& what, const tsr_op& op) {
   const std::string_view domain = op.domain;
   check(domain != "tessera.attention" && domain != "tessera", Code::plugin, label, " is in domain '", domain,
         "', which is Tessera's own");
-  check(op.since >= 1, Code::plugin, label, " has version 0; the first is 1");
+  check_version(label, op.since);
   check_text(label, "doc", op.doc);
   check_text(label, "source", op.source);
   check(op.shape != nullptr, Code::plugin, label, " has no shape rule");
@@ -73,7 +83,7 @@ void check_op(const std::string& what, const tsr_op& op) {
 void check_method(const std::string& what, const tsr_method& m) {
   check_name(what, m.name);
   const std::string label = concat("attention method '", m.name, "'");
-  check(m.version >= 1, Code::plugin, label, " has version 0; the first is 1");
+  check_version(label, m.version);
   check_text(label, "doc", m.doc);
   check_text(label, "source", m.source);
   check((m.select != nullptr) != (m.forward != nullptr), Code::plugin, label,
@@ -109,7 +119,7 @@ void check_tables(const tsr_plugin& plugin) {
   for (std::uint32_t i = 0; i < plugin.op_count; ++i) {
     const tsr_op& op = plugin.ops[i];
     check_op(concat("operator ", i), op);
-    check(names.insert(concat(op.domain, "::", op.name)).second, Code::plugin, "it has two operators '", op.domain,
+    check(names.insert(concat(domain_of(op), "::", op.name)).second, Code::plugin, "it has two operators '", op.domain,
           "::", op.name, "'");
   }
   for (std::uint32_t i = 0; i < plugin.method_count; ++i) {

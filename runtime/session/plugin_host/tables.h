@@ -23,6 +23,11 @@ DTypeSet types_of(std::string_view text);
 // Examples as they are, none of them null.
 std::vector<std::string_view> examples_of(const char* const* list, std::uint32_t count);
 
+// "" is ai.onnx.
+inline std::string_view domain_of(const tsr_op& op) {
+  return std::string_view(op.domain) == "ai.onnx" ? std::string_view() : op.domain;
+}
+
 // "input 'X'", for messages.
 inline std::string port_label(bool input, const tsr_port& port) {
   return concat(input ? "input '" : "output '", port.name, "'");
