@@ -164,9 +164,13 @@ class Planner {
       if (!step.late) {
         const Node& node = plan_.graph.at(step.node);
         describe_tensors(step);
-        const Cost cost = estimate_cost(*node.op, node.attributes, in_, constants_, out_);
-        step.cost = cost.nanoseconds;
-        step.flops = cost.flops;
+        try {
+          const Cost cost = estimate_cost(*node.op, node.attributes, in_, constants_, out_);
+          step.cost = cost.nanoseconds;
+          step.flops = cost.flops;
+        } catch (Error& e) {  // a plugin's FLOP rule
+          throw e.in(describe(node));
+        }
       }
       plan_.cost += step.cost;
       plan_.flops += step.flops;

@@ -1,6 +1,8 @@
 // Shape rule, kernel and FLOP rule of a plugin's operator.
 #include "runtime/session/plugin_host/operators.h"
 
+#include <cmath>
+
 #include "runtime/op/context.h"
 #include "runtime/session/plugin_host/call.h"
 #include "runtime/session/plugin_host/nan_scan.h"
@@ -29,13 +31,16 @@ class ShapeCall final : public tsr_call {
     check(i < a.op.outputs.size(), Code::plugin, "its shape rule sets output ", i, ", it has ", a.op.outputs.size());
     const auto name = a.op.outputs[i].name;
     check(dims.size() <= most_dims, Code::plugin, "its shape rule gives output '", name, "' ", dims.size(), " dims");
-    for (const auto d : dims)
-      check(d >= 0, Code::plugin, "its shape rule gives output '", name, "' the shape ", Shape(dims));
     const DType expected = output_type(a, c_, i);
     check(dtype == 0 || static_cast<DType>(dtype) == expected, Code::plugin, "its shape rule says output '", name,
           "' is ", static_cast<DType>(dtype), ", its table says ", expected);
+    try {
+      element_count(dims);
+    } catch (const Error& e) {
+      throw Error(Code::plugin,
+                  concat("its shape rule gives output '", name, "' the shape ", Shape(dims), ": ", e.message()));
+    }
     if (i >= set_.size()) return;  // not wanted by this node
-    element_count(dims);
     c_.out(static_cast<int>(i), Shape(dims));
     set_[i] = 1;
   }
@@ -134,7 +139,10 @@ double plugin_flops(const ShapeContext& c) {
   const MethodParameters parameters(a.attributes, c.attr.all());
   return in_plugin(a.frame, [&] {
     FlopsCall call(c, &parameters);
-    return call.run("FLOP rule", [&] { return a.table->flops(&plugin_host(), &call); });
+    const double flops = call.run("FLOP rule", [&] { return a.table->flops(&plugin_host(), &call); });
+    check(std::isfinite(flops) && flops >= 0, Code::plugin, "its FLOP rule says ", flops,
+          ", which is no number of them");
+    return flops;
   });
 }
 

@@ -34,8 +34,15 @@ static std::int32_t ignores_failures(const tsr_host* host, tsr_call* call) {
   return 0;
 }
 
+static std::int32_t takes_no_count(const tsr_host* host, tsr_call* call) {
+  host->integers(call, "list", nullptr);
+  return 0;
+}
+static double flops_of_nan(const tsr_host*, tsr_call*) { return std::numeric_limits<double>::quiet_NaN(); }
+
 static void no_output(Shape&) {}
 static void negative_dim(Shape& s) { s.set(0, {-2}); }
+static void too_large(Shape& s) { s.set(0, {std::int64_t{1} << 61}); }
 static void refuses(Shape&) { throw std::invalid_argument("X must be a matrix"); }
 static void not_pointwise(Shape& s) { s.set(0, {1}); }
 static std::int32_t sets_too_many(const tsr_host* host, tsr_call* call) {
@@ -67,8 +74,15 @@ constexpr tsr_op ops[] = {with_kernel("Throws", guard<throws>),
                           with_kernel("ChunkLetsAnExceptionOut", chunk_lets_an_exception_out),
                           with_kernel("Misplaced", misplaced),
                           with_kernel("IgnoresFailures", ignores_failures),
+                          with_kernel("TakesNoCount", takes_no_count),
+                          [] {
+                            auto op = sound::op("CountsNan");
+                            op.flops = flops_of_nan;
+                            return op;
+                          }(),
                           with_shape("NoOutput", guard<no_output>),
                           with_shape("NegativeDim", guard<negative_dim>),
+                          with_shape("TooLarge", guard<too_large>),
                           with_shape("Refuses", guard<refuses>),
                           with_shape("NotPointwise", guard<not_pointwise>, TSR_POINTWISE),
                           with_shape("SetsTooMany", sets_too_many),
