@@ -124,7 +124,7 @@ int run_command_line(int argc, const char* const* argv) {
       "`tessera SUBCOMMAND --help` says what a subcommand takes. Exit codes: 0 done, 1 outputs differ, 2 bad input,\n"
       "3 unsupported, 4 policy, 5 plugin, 6 run-time (memory, disk, deadline), 7 a --require failed, 70 our bug.\n"
       "Environment: TESSERA_PLUGIN_PATH=DIR[:DIR...] where plugins are looked for, before the installed ones;\n"
-      "TESSERA_GEMM=eigen multiplies matrices without oneDNN");
+      "TESSERA_GEMM=eigen multiplies matrices without oneDNN; TESSERA_LOG=info shows what plugins log");
   int code = static_cast<int>(Code::internal);
   try {
     code = perform(app, action, argc, argv);

@@ -228,7 +228,7 @@ void add_plugins(Command& app) {
   Command sub = app.subcommand("plugins", "List plugins, show the documentation of one, find out why one fails");
   sub.footer(
       "The plugin path: folders named in TESSERA_PLUGIN_PATH (with ':' between them), then `plugins` beside the "
-      "program");
+      "program, `../lib/tessera/plugins` from there, and `tessera/plugins` beside the library");
   Command list_sub = sub.subcommand("list", "The plugins on the plugin path");
   Command info_sub = sub.subcommand("info", "All that a plugin says of itself");
   info_sub.option("NAME", f->name, "A plugin by name or file, or one of its operators or methods").required();

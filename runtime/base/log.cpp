@@ -1,14 +1,21 @@
 #include "runtime/base/log.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <mutex>
+#include <string_view>
 
 namespace tessera {
 namespace {
 
+LogLevel first_level() {
+  const char* wanted = std::getenv("TESSERA_LOG");
+  return wanted && std::string_view(wanted) == "info" ? LogLevel::info : LogLevel::warning;
+}
+
 struct Log {
   std::mutex mutex;
-  LogLevel level = LogLevel::warning;
+  LogLevel level = first_level();
 };
 Log& log() {
   static Log one;

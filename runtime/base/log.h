@@ -10,6 +10,6 @@ enum class LogLevel { silent, warning, info };
 void warn(const std::string& line);
 void inform(const std::string& line);
 
-void set_log_level(LogLevel level);  // default: warning
+void set_log_level(LogLevel level);  // default: warning, info where TESSERA_LOG=info
 
 }  // namespace tessera

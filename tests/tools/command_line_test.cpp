@@ -206,7 +206,8 @@ TEST(Usage, a_model_that_is_refused_leaves_no_folder) {
 
 TEST(Help, names_what_it_reads_from_the_environment) {
   const Ran r = tessera_cli({"--help"});
-  EXPECT_EQ(matches(r.out, "(TESSERA_[A-Z_]+)"), (std::set<std::string>{"TESSERA_GEMM", "TESSERA_PLUGIN_PATH"}));
+  EXPECT_EQ(matches(r.out, "(TESSERA_[A-Z_]+)"),
+            (std::set<std::string>{"TESSERA_GEMM", "TESSERA_LOG", "TESSERA_PLUGIN_PATH"}));
 }
 
 TEST(Environment, that_says_nothing_known_is_refused) {

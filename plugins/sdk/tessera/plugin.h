@@ -12,7 +12,9 @@
  *    stopped run) is remembered: it is reported whatever the plugin returns. No exception may leave a function
  *    (plugin.hpp catches them).
  * 5. Functions may be called from several threads at once. A plugin starts no threads of its own: it calls
- *    host->parallel, or, when it brings a threaded library, takes a lease with host->lease_threads first.
+ *    host->parallel, or, when it brings a threaded library, takes a lease with host->lease_threads first. A body of
+ *    host->parallel may call from other threads: fail, log, given, real, integer, integers, text, and input and output
+ *    of kernels and full methods; every other function of the host belongs to the thread that the call came on.
  * 6. Element types are numbers of onnx.TensorProto.DataType: 1 f32, 2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 9 bool,
  *    10 f16, 11 f64, 12 u32, 13 u64, 16 bf16. Tensors are dense and row-major; strides and sizes are in elements. */
 #ifndef TESSERA_PLUGIN_H
@@ -28,7 +30,7 @@ extern "C" {
 typedef struct tsr_call tsr_call; /* one call of one of the plugin's functions; the host's */
 
 typedef struct tsr_tensor {
-  void* data;          /* NULL while shapes are asked for, and for an absent optional input */
+  void* data;          /* NULL while shapes are asked for, without elements, and for an absent optional input */
   const int64_t* dims; /* [rank] */
   uint32_t rank;
   uint32_t dtype; /* 0: absent */
@@ -94,7 +96,7 @@ typedef struct tsr_attention_tensors {
   uint32_t size, reserved;
   tsr_view q, k, v, y;
   void* lse; /* [batch][q_heads][q_len], f32, f64 for f64 operands; natural logarithm, -inf where nothing is attended */
-  /* Backward only; in forward all data pointers are NULL. */
+  /* Backward only: in forward all data pointers are NULL, in backward none is, also where there are no elements. */
   tsr_view dy, dq, dk, dv;
   const void* dlse; /* as lse, or NULL */
 } tsr_attention_tensors;
@@ -105,10 +107,10 @@ typedef struct tsr_host {
 
   /* Records a message; returns 1, to be returned. */
   int32_t (*fail)(tsr_call*, const char* message);
-  void (*log)(tsr_call*, const char* message);
+  void (*log)(tsr_call*, const char* message); /* one line, shown where the environment says TESSERA_LOG=info */
 
-  /* Inputs and outputs of an operator, or of a full method (its own inputs from 7 on; in backward the outputs are the
-   * gradients: 0 dQ, 1 dK, 2 dV, then one per own input). */
+  /* Inputs and outputs of an operator; of a full method its own inputs, from 7 on, and in backward their gradients as
+   * outputs from 3 on. The others of a full method are in tsr_attention_tensors. */
   tsr_tensor (*input)(const tsr_call*, uint32_t index);
   tsr_tensor (*output)(tsr_call*, uint32_t index);
   /* In a shape rule. dtype 0: as the table says. */
@@ -127,8 +129,9 @@ typedef struct tsr_host {
    * depend on n and grain only, so results need not depend on the number of threads. 0, or 1 when the run was stopped
    * (return 1 at once). */
   int32_t (*parallel)(tsr_call*, int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* user);
-  /* How many threads a library of the plugin's own (OpenMP) may use from here to return_threads; the host leaves these
-   * cores alone meanwhile. Never 0. */
+  /* How many threads a library of the plugin's own (OpenMP) may use from here to return_threads: as many as the host's
+   * loops have here. Never 0. One lease is held at a time in the process, other calls wait for theirs; the holder's own
+   * host->parallel runs on its one thread meanwhile. */
   int32_t (*lease_threads)(tsr_call*);
   void (*return_threads)(tsr_call*);
 
@@ -178,7 +181,7 @@ typedef int32_t (*tsr_function)(const tsr_host*, tsr_call*);
 typedef struct tsr_parameter {
   uint32_t size, type;
   const char* name;
-  const char* fallback; /* as in YAML: "0.5", "[4, 4, 4]"; NULL: optional, without a default; "required" */
+  const char* fallback; /* as in YAML: "0.5", "[4, 4, 4]", "\"\""; NULL: optional, without a default; "required" */
   double low, high;     /* inclusive; both 0: any */
   const char* choices;  /* of a text: "slot|mean"; NULL: any */
   const char* doc;
@@ -186,17 +189,20 @@ typedef struct tsr_parameter {
 
 /* Flags of a port. */
 #define TSR_OPTIONAL 1u
-#define TSR_VARIADIC 2u
+#define TSR_VARIADIC 2u /* zero or more, of one type: the last input of an operator */
 typedef struct tsr_port {
   uint32_t size, flags;
   const char* name;
-  const char*
-      types;       /* "f32|f64", element types that the kernel takes, or "=X": that of input X. Outputs: one, or "=X" */
-  const char* doc; /* shape and meaning in words */
+  const char* types; /* "f32|f64", element types that the kernel takes, or "=X": that of an earlier input X of the
+                        operator (not for methods). Outputs: one, or "=X" */
+  const char* doc;   /* shape and meaning in words */
 } tsr_port;
 
 /* Flags of an operator. */
-#define TSR_POINTWISE 1u   /* each output element depends on the inputs' elements at the same place only */
+/* Outputs have the shape that the inputs have when broadcast to each other, and each of their elements depends on the
+ * inputs' elements at the same (broadcast) place only. The host does not broadcast: inputs come as the model has them,
+ * and a kernel that wants equal ones has its shape rule refuse others. */
+#define TSR_POINTWISE 1u
 #define TSR_MAKES_NAN 2u   /* NaN may come of finite inputs (roots, logarithms); without it that is a fault */
 #define TSR_NO_GRADIENT 4u /* there is none: integers, piecewise constant outputs */
 typedef struct tsr_op {
@@ -209,8 +215,10 @@ typedef struct tsr_op {
   tsr_function shape;    /* sets every output; sees types and dims only */
   tsr_function kernel;   /* outputs are allocated */
   tsr_function gradient; /* NULL without TSR_NO_GRADIENT: not written; asking for it is an error */
-  double (*flops)(const tsr_host*, tsr_call*); /* NULL: one per output element */
-  const char* const* examples;                 /* "{1, 2}; axis=0 -> {3}": documentation and self-test */
+  double (*flops)(const tsr_host*, tsr_call*); /* finite, >= 0; NULL: one per output element */
+  /* Documentation and self-test: inputs, attributes -> outputs, with ';' between them. Tensors as {{1, 2}, {3, 4}} or
+   * i64{1, 2}; _ for an absent input, or an output of no interest; attributes as axis=-1, mode="mean", perm=[1, 0]. */
+  const char* const* examples;
   uint32_t example_count, reserved;
 } tsr_op;
 
@@ -232,7 +240,7 @@ typedef struct tsr_method {
   int32_t (*backward)(const tsr_host*, tsr_call*, const tsr_attention*, const tsr_attention_tensors*);
   const tsr_port* inputs; /* a full method's own, from input 7 on */
   uint32_t input_count, reserved;
-  /* Pairs (query, key) a call computes, for predictions; NULL: from width. */
+  /* Pairs (query, key) a call computes, for predictions: finite, >= 0; NULL: from width, of a full method all. */
   double (*pairs)(const tsr_host*, tsr_call*, const tsr_attention*);
   const char* const* examples; /* of the operator, as tsr_op::examples */
   uint32_t example_count, reserved2;
@@ -240,8 +248,8 @@ typedef struct tsr_method {
 } tsr_method;
 
 typedef struct tsr_plugin {
-  uint32_t size, abi_version; /* TSR_ABI_VERSION */
-  const char *name, *version, *doc;
+  uint32_t size, abi_version;       /* TSR_ABI_VERSION */
+  const char *name, *version, *doc; /* name: messages say it, users look for NAME.so: name the file so */
   const tsr_op* ops;
   const tsr_method* methods;
   uint32_t op_count, method_count;
