@@ -44,6 +44,11 @@ TEST(BadPlugin, is_refused_with_a_reason_and_the_next_step) {
        {"operator 0 of the plugin has a tsr_op of 120 bytes; it has at least 128", "build the plugin against"}},
       {"taken_method", {"attention method 'dense' is built in", "another name"}},
       {"two_alike", {"two operators 'bad::Alike'"}},
+      {"two_names_of_onnx", {"two operators 'ai.onnx::Alike'"}},
+      {"far_version", {"operator 'FarVersion' has version 3000000000; versions are 1 to 2147483647"}},
+      {"variadic_output", {"output 'Y' of operator 'VariadicOutput' is variadic, which only the last input can be"}},
+      {"empty_default", {"parameter 'mode' of operator 'EmptyDefault' has an empty default"}},
+      {"gate_without_tiles", {"attention method 'gated' selects no tiles and has a keep, a width or a coarse gate"}},
       {"no_doc", {"operator 'Silent' has no doc", "write it"}},
       {"no_source", {"operator 'Silent' has no source", "write it"}},
       {"wrong_default", {"'alpha' must be an integer from 0 to 5, got 7", "operator 'WrongDefault'"}},
@@ -152,6 +157,9 @@ TEST(FaultyKernel, is_reported_with_plugin_and_node) {
       {"ChunkLetsAnExceptionOut", "an exception escaped from its kernel: out of a chunk"},
       {"Misplaced", "calls host->choose where that has no meaning"},
       {"IgnoresFailures", "the first failure counts"},
+      {"TakesNoCount", "a list of integers without a place for their count"},
+      {"CountsNan", "its FLOP rule says nan, which is no number of them"},
+      {"TooLarge", "gives output 'Y' the shape [2305843009213693952]: "},
       {"NoOutput", "its shape rule sets no output 'Y'"},
       {"NegativeDim", "gives output 'Y' the shape [-2]"},
       {"Refuses", "X must be a matrix"},
@@ -183,6 +191,28 @@ TEST(FaultyKernel, without_a_gradient_says_so) {
   EXPECT_THAT(r.err, HasSubstr("gradient of 'NoGradient' is not written"));
 }
 
+TEST(FaultyGradient, is_reported_with_plugin_and_node) {
+  const ScratchFolder folder;
+  const std::pair<const char*, const char*> cases[] = {
+      {"AnotherShape", "gives input 0 a gradient of shape [1x6]; the input has [2x3]"},
+      {"UnknownShape", "gives input 0 a gradient whose shape is known during the run only"},
+      {"OneOperand", "asks for a 'Mul' that cannot be: "},
+      {"NoSuchAxis", "asks for a 'Softmax' that cannot be: "},
+      {"AbsentOperand", "computes with an absent value"},
+      {"NoHandles", "grad_node is given no handles for 1 inputs"},
+  };
+  for (const auto& [op, says] : cases) {
+    const std::string model = folder / (std::string(op) + ".textproto");
+    write(model, one_node(op, "bad"));
+    const Ran r = tessera_cli({"grad", model, "--plugin", bad("faulty_gradients"), "--input", "x=random:normal",
+                               "--loss", "y", "--wrt", "x", "--dout", "random:normal"});
+    EXPECT_EQ(r.code, 5) << op << r.err;
+    EXPECT_THAT(r.err, HasSubstr(says)) << op;
+    EXPECT_THAT(r.err, HasSubstr("in plugin 'faulty_gradients' (")) << op;
+    EXPECT_THAT(r.err, HasSubstr("the gradient of node 'sick' (" + std::string(op) + ")")) << op;
+  }
+}
+
 // q, k and v are one input: [1, 1, 6, 4], cut into 3 tiles of 2.
 std::string one_attention(const std::string& method) {
   return R"(ir_version: 8 opset_import { version: 17 } opset_import { domain: "tessera.attention" version: 1 }
@@ -211,6 +241,11 @@ TEST(FaultyMethod, is_reported_with_plugin_and_node) {
       {"full_without_tiles", "block_sparse needs tiles"},
       {"writes_nan", "writes NaN to Y, although all its operands are finite"},
       {"refuses_long_ones", "only sequences of 4 tokens", 2},
+      {"asks_amiss", "asks for 'tilt', which is not in its table"},
+      {"refuses_in_silence", "its check returned 7 and did not say why"},
+      {"pairs_below_none", "its pairs are -1, which is no number of them"},
+      {"lists_without_items", "there are 1 lists without their items"},
+      {"struct_cut_short", "a tsr_attention_tensors of 3 bytes; it has at least 664"},
   };
   for (const auto& c : cases) {
     const std::string model = folder / (std::string(c.method) + ".textproto");

@@ -9,10 +9,14 @@
 #include "runtime/load/load.h"
 #include "runtime/load/save.h"
 #include "runtime/op/evaluate.h"
+#include "runtime/pass/pass.h"
 #include "runtime/session/plugin_host/nan_scan.h"
 #include "runtime/session/plugin_host/search_path.h"
+#include "runtime/train/differentiate.h"
 #include "tests/support/compare.h"
+#include "tests/support/interpret.h"
 #include "tests/support/model_text.h"
+#include "tests/support/runner.h"
 #include "tests/support/scratch_folder.h"
 #include "tests/support/small_graph.h"
 
@@ -71,7 +75,7 @@ TEST(PluginHost, loads_a_library_once_whatever_leads_to_it) {
   const Plugin& direct = load_plugin(witness);
   EXPECT_EQ(&load_plugin(folder.at("link.so")), &direct);
   EXPECT_EQ(direct.name, "host_witness");
-  EXPECT_THAT(direct.ops, SizeIs(3));
+  EXPECT_THAT(direct.ops, SizeIs(5));
   EXPECT_THAT(loaded_plugins(), Contains(&direct));
   EXPECT_EQ(plugin_of(*direct.ops[0]), &direct);
   EXPECT_EQ(plugin_of(builtin_registry().at("Add")), nullptr);
@@ -111,6 +115,45 @@ TEST(PluginHost, hands_optional_and_variadic_inputs_over) {
   EXPECT_EQ(seen({&a}, 1), "f32{1, 1, 0, 0}");
   EXPECT_EQ(seen({&a, nullptr, &c}, 2), "f32{2, 301, 0, 1}");
   EXPECT_EQ(seen({&a, &b, &c, &c}, 1), "f32{4, 621, 1, 0}");
+}
+
+// B as large as the model makes it: what enlarges it stays.
+TEST(PluginHost, hands_over_the_inputs_that_the_model_has) {
+  const Registry registry = test_registry();
+  Graph g = load_text(R"(node { op_type: "Expand" input: "b" input: "shape" output: "large" }
+    node { op_type: "Pair" domain: "witness" input: "a" input: "large" output: "y" }
+    initializer { name: "shape" data_type: 7 dims: 2 int64_data: [2, 3] } output { name: "y" })" +
+                          input_text("a", Tensor::zeros(DType::f32, {2, 3})) +
+                          input_text("b", Tensor::zeros(DType::f32, {3})),
+                      R"(opset_import { domain: "witness" version: 1 })", 17, registry);
+  for (const PassDef* pass : simplify_passes()) EXPECT_EQ(run_pass(*pass, g, registry, {}).rewrites, 0) << pass->name;
+}
+
+TEST(PluginHost, gives_zeros_for_gradients_of_outputs_that_are_left_out) {
+  const Registry registry = test_registry();
+  Graph g;
+  GraphBuilder b(g, registry);
+  b.output("y", b.node("witness::Twice", {b.input("x", DType::f32, SymbolicShape{{2, {}}})}));
+  const Gradients d = differentiate(g, "y", {"x"}, registry);
+  const auto out = interpret(d.graph, {{"x", tensor_from_text("{1, 2}")}, {"d.y", tensor_from_text("{10, 20}")}});
+  EXPECT_EQ(to_text(out.at("d.x")), "f32{10, 20}");
+}
+
+TEST(PluginHost, shows_what_plugins_log_when_asked) {
+  const ScratchFolder folder;
+  const auto model = [&](const char* version) {
+    return folder.write("m.textproto",
+                        model_text(R"(node { op_type: "Twice" domain: "witness" input: "x" output: "y" }
+      output { name: "y" })" + input_text("x", Tensor::zeros(DType::f32, {2})),
+                                   concat(R"(opset_import { domain: "witness" version: )", version, "}")));
+  };
+  const std::vector<std::string> run{"run", model("2"), "--plugin", witness, "--input", "x=zeros"};
+  EXPECT_EQ(tessera_cli(run).err, "");
+  EXPECT_EQ(tessera_cli(run, {"TESSERA_LOG=info"}).err, "tessera: twice is asked for\n");
+  model("1");
+  const Ran older = tessera_cli(run);
+  EXPECT_EQ(older.code, 3);
+  EXPECT_THAT(older.err, HasSubstr("Twice is in witness from version 2 on; the model imports version 1"));
 }
 
 Tensor waves(const Shape& shape, DType type, double phase) {
@@ -175,6 +218,21 @@ TEST(FullMethod, reads_inputs_of_its_own) {
   };
   const auto whole = y(one), halves = y(half);
   for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_EQ(halves[i], whole[i] / 2);
+}
+
+// No queries, no batch: tensors without elements have no data.
+TEST(FullMethod, has_gradients_without_queries_and_without_an_optional_input) {
+  const Registry registry = test_registry();
+  for (const Shape& size : {Shape{2, 2, 3, 4}, Shape{2, 2, 0, 4}, Shape{0, 2, 3, 4}}) {
+    SCOPED_TRACE(concat(size));
+    const Tensor q = waves(size, DType::f64, 1), kv = waves({size[0], 2, 5, 4}, DType::f64, 2);
+    const Tensor* in[] = {&q, &kv, &kv};
+    const auto y = evaluate(registry.at("tessera.attention::test_scaled"), {}, in, 5);
+    const Tensor* back[] = {&q, &kv, &kv, nullptr, nullptr, nullptr, nullptr, nullptr, &y[0], &y[4], &y[0], nullptr};
+    const auto d = evaluate(registry.at("tessera.attention::test_scaledGrad"), {}, back, 4);
+    EXPECT_EQ(d[2].shape(), kv.shape());
+    EXPECT_EQ(d[3].dtype(), DType::f64);
+  }
 }
 
 TEST(SavedModel, names_the_plugins_it_needs) {

@@ -64,6 +64,28 @@ static void ports_shape(Shape& s) {
   s.set(1, {1});
 }
 
+// Y = A + B without broadcasting; wants inputs of one shape, and has its shape rule trust that they are.
+static void pair_shape(Shape& s) { s.set(0, s.dims(0)); }
+static void pair(Kernel& k) {
+  const auto a = k.read<float>(0), b = k.read<float>(1);
+  const auto y = k.write<float>(0);
+  if (a.size() != b.size()) throw std::invalid_argument("B is smaller than A");
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = a[i] + b[i];
+}
+
+// Y = X, and Z = 2 X where it is wanted.
+static void twice_shape(Shape& s) {
+  s.set(0, s.dims(0));
+  s.set(1, s.dims(0));
+}
+static void twice(Kernel& k) {
+  k.log("twice is asked for");
+  const auto x = k.read<float>(0);
+  for (std::uint32_t i = 0; i < 2; ++i)
+    for (std::size_t j = 0; k.wants(i) && j < x.size(); ++j) k.write<float>(i)[j] = static_cast<float>(i + 1) * x[j];
+}
+static void twice_gradient(Gradient& g) { g.set(0, g.dout(0) + 2.0 * g.dout(1)); }
+
 constexpr tsr_port x[] = {Port{.name = "X", .types = "f32", .doc = "ignored"}};
 constexpr tsr_port y[] = {Port{.name = "Y", .types = "f32", .doc = "[4]"}};
 constexpr tsr_port several[] = {Port{.name = "A", .types = "f32", .doc = "any"},
@@ -71,6 +93,11 @@ constexpr tsr_port several[] = {Port{.name = "A", .types = "f32", .doc = "any"},
                                 Port{.name = "C", .types = "=A", .doc = "any", .flags = TSR_VARIADIC}};
 constexpr tsr_port two[] = {Port{.name = "Y", .types = "f32", .doc = "[4]"},
                             Port{.name = "W", .types = "i64", .doc = "[1]", .flags = TSR_OPTIONAL}};
+constexpr tsr_port alike[] = {Port{.name = "A", .types = "f32", .doc = "any"},
+                              Port{.name = "B", .types = "f32", .doc = "shape of A"}};
+constexpr tsr_port sum[] = {Port{.name = "Y", .types = "f32", .doc = "shape of A"}};
+constexpr tsr_port copies[] = {Port{.name = "Y", .types = "f32", .doc = "shape of X"},
+                               Port{.name = "Z", .types = "f32", .doc = "shape of X", .flags = TSR_OPTIONAL}};
 constexpr tsr_parameter parameters[] = {
     Parameter{.name = "real", .fallback = "0.5", .low = 0, .high = 1, .doc = "a share"},
     Parameter{.name = "integer", .type = TSR_INTEGER, .fallback = "3", .doc = "a count"},
@@ -99,7 +126,26 @@ constexpr tsr_op ops[] = {witness("Lease", guard<lease>), witness("Attributes", 
                                    .outputs = two,
                                    .flags = TSR_NO_GRADIENT,
                                    .shape = guard<ports_shape>,
-                                   .kernel = guard<ports>}};
+                                   .kernel = guard<ports>},
+                          Operator{.name = "Pair",
+                                   .domain = "witness",
+                                   .doc = "Adds inputs of one shape.",
+                                   .source = "none",
+                                   .inputs = alike,
+                                   .outputs = sum,
+                                   .flags = TSR_POINTWISE | TSR_NO_GRADIENT,
+                                   .shape = guard<pair_shape>,
+                                   .kernel = guard<pair>},
+                          Operator{.name = "Twice",
+                                   .domain = "witness",
+                                   .since = 2,
+                                   .doc = "Copies, and doubles.",
+                                   .source = "none",
+                                   .inputs = x,
+                                   .outputs = copies,
+                                   .shape = guard<twice_shape>,
+                                   .kernel = guard<twice>,
+                                   .gradient = guard<twice_gradient>}};
 
 const tsr_plugin* tsr_plugin_entry() {
   static constexpr tsr_plugin plugin =
