@@ -3,6 +3,15 @@ file(GLOB_RECURSE CORE_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/*
 registry_table(OP_TABLE op ${PROJECT_SOURCE_DIR}/ops)
 file(WRITE ${PROJECT_BINARY_DIR}/empty.cpp "")
 
+# Where plugins/CMakeLists.txt installs plugins, seen from the installed runner.
+file(RELATIVE_PATH INSTALLED_PLUGINS ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR}/tessera/plugins)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/installed_plugins.cpp @ONLY CONTENT
+"#include \"runtime/session/plugin_host/search_path.h\"
+namespace tessera {
+const std::string_view installed_plugins = \"@INSTALLED_PLUGINS@\";
+}  // namespace tessera
+")
+
 # GCC 12 takes _mm256_undefined_pd of its own AVX-512 headers for a use of an uninitialised variable (GCC PR 105593).
 set_source_files_properties(${PROJECT_SOURCE_DIR}/ops/linalg_eigen.cpp PROPERTIES
                             COMPILE_OPTIONS "$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>")
@@ -31,7 +40,7 @@ namespace tessera {
 const std::string_view instruction_set = \"@MARCH@\";
 }  // namespace tessera
 ")
-  add_library(${NAME} STATIC ${CORE_SOURCES} ${OP_TABLE} ${INSTRUCTION_SET})
+  add_library(${NAME} STATIC ${CORE_SOURCES} ${OP_TABLE} ${INSTRUCTION_SET} ${PROJECT_BINARY_DIR}/installed_plugins.cpp)
   target_include_directories(${NAME} PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_options(${NAME} PRIVATE ${TESSERA_WARNINGS})
   target_compile_definitions(${NAME} PRIVATE EIGEN_DONT_PARALLELIZE)

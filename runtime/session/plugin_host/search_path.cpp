@@ -63,7 +63,7 @@ std::vector<std::string> plugin_folders(std::span<const std::string> first) {
   for (auto& folder : folders_of_environment()) wanted.emplace_back(std::move(folder));
   const fs::path program = folder_of_program(), library = folder_of_library();
   wanted.push_back(program / "plugins");
-  wanted.push_back(program / "../lib/tessera/plugins");
+  wanted.push_back(program / installed_plugins);
   wanted.push_back(library / "tessera/plugins");
   std::vector<std::string> folders;
   for (const auto& folder : wanted) {

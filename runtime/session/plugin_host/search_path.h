@@ -1,12 +1,15 @@
 #pragma once
 // Where plugins are looked for: folders that the caller names (a policy's), those of TESSERA_PLUGIN_PATH (separated by
-// colons), and those that belong to the installation: `plugins` beside the program, ../lib/tessera/plugins and, beside
-// the library this code is in, tessera/plugins.
+// colons), and those that belong to the installation: `plugins` beside the program, where an installed program's are
+// (../lib/tessera/plugins) and, beside the library this code is in, tessera/plugins.
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tessera {
+
+extern const std::string_view installed_plugins;  // from the folder of an installed program; the build knows it
 
 // All of them, in the order they are searched, each once; those that do not exist are left out.
 std::vector<std::string> plugin_folders(std::span<const std::string> first = {});
