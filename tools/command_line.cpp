@@ -113,7 +113,7 @@ int run_command_line(int argc, const char* const* argv) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP})
     if (std::signal(number, end_by) == SIG_IGN) std::signal(number, SIG_IGN);  // as nohup asks
   CLI::App app("Tessera runs, trains and measures ONNX models.", "tessera");
-  app.set_version_flag("--version", concat("tessera 0.1.0 for ", isa_name()));
+  app.set_version_flag("--version", concat("tessera ", build_version, " for ", isa_name()));
   Action action;
   Command command(app, action);
   for (const auto add : {add_run, add_verify, add_grad, add_inspect, add_explain, add_compare, add_bench, add_ops,

@@ -5,7 +5,6 @@
 #include <fstream>
 
 #include "runtime/base/error.h"
-#include "runtime/base/instruction_set.h"
 
 namespace tessera {
 namespace {
@@ -33,8 +32,9 @@ std::string cpu_name() {
   return name.empty() ? machine() : name;
 }
 
-std::string isa_name() {
-  if (instruction_set.starts_with("x86-64-v")) return std::string(instruction_set);
+std::string isa_name(std::string_view march) {
+  if (march.empty()) return "default";
+  if (march != "native") return std::string(march);
   const std::string flags = concat(' ', line_of("/proc/cpuinfo", "flags"), ' ');
   for (const auto& [flag, name] : {std::pair{" avx512f ", "avx512"}, {" avx2 ", "avx2"}, {" sse2 ", "sse2"}})
     if (flags.find(flag) != std::string::npos) return name;

@@ -5,6 +5,7 @@
 #include "tools/bench/ratio.h"
 #include "tools/compare_tensors.h"
 #include "tools/data_set.h"
+#include "tools/environment.h"
 #include "tools/flags.h"
 #include "tools/random.h"
 #include "tools/table.h"
@@ -105,6 +106,13 @@ TEST(Flags, bytes) {
 TEST(Flags, assignments) {
   EXPECT_EQ(split_assignment("x=a=b.npy", "f"), std::pair(std::string("x"), std::string("a=b.npy")));
   for (const char* bad : {"x", "=x", "x="}) EXPECT_THROW(split_assignment(bad, "f"), Error) << bad;
+}
+
+TEST(Environment, names_what_kernels_were_compiled_for) {
+  EXPECT_EQ(isa_name("x86-64-v3"), "x86-64-v3");
+  EXPECT_EQ(isa_name("haswell"), "haswell");
+  EXPECT_EQ(isa_name(""), "default");
+  EXPECT_NE(isa_name("native"), "native") << "what this machine has";
 }
 
 TEST(Ratio, median_and_interval) {
