@@ -4,6 +4,8 @@
 #include <chrono>
 #include <vector>
 
+#include "tools/bench/ratio.h"
+
 namespace tessera {
 
 template <class F>
@@ -11,11 +13,6 @@ double seconds(F&& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-inline double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + std::ssize(x) / 2, x.end());
-  return x[x.size() / 2];
 }
 
 // median of a[i] / b[i]

@@ -9,11 +9,6 @@
 
 namespace tessera {
 
-double median(std::vector<double> x) {
-  std::sort(x.begin(), x.end());
-  return (x[(x.size() - 1) / 2] + x[x.size() / 2]) / 2;
-}
-
 double percentile(std::vector<double> x, double part) {
   std::sort(x.begin(), x.end());
   const auto rank = static_cast<std::size_t>(std::ceil(part * static_cast<double>(x.size())));

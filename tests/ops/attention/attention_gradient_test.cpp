@@ -3,20 +3,14 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <random>
 
 #include "tests/support/central_difference.h"
+#include "tests/support/made_up.h"
 
 namespace tessera {
 namespace {
 
-Tensor numbers(const Shape& shape, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<double> normal;
-  std::vector<double> v(static_cast<std::size_t>(count(shape)));
-  for (double& x : v) x = normal(engine);
-  return Tensor::of<double>(shape, v);
-}
+Tensor numbers(const Shape& shape, unsigned seed) { return made_up(DType::f64, shape, seed); }
 
 Tensor booleans(const Shape& shape) {
   std::vector<double> v(static_cast<std::size_t>(count(shape)));

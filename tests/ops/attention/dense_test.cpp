@@ -4,13 +4,13 @@
 
 #include <cmath>
 #include <functional>
-#include <random>
 
 #include "ops/attention/operand_view.h"
 #include "runtime/op/evaluate.h"
 #include "runtime/op/registry.h"
 #include "tests/support/central_difference.h"
 #include "tests/support/compare.h"
+#include "tests/support/made_up.h"
 #include "tests/support/threads.h"
 
 namespace tessera {
@@ -22,13 +22,7 @@ using Ints = std::vector<std::int64_t>;
 
 constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
 
-Tensor numbers(const Shape& shape, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<double> normal;
-  std::vector<double> v(static_cast<std::size_t>(count(shape)));
-  for (double& x : v) x = normal(engine);
-  return Tensor::of<double>(shape, v);
-}
+Tensor numbers(const Shape& shape, unsigned seed) { return made_up(DType::f64, shape, seed); }
 
 std::vector<Tensor> run(const Attributes& attributes, const std::vector<Tensor>& in, int outputs = 1) {
   std::vector<const Tensor*> p;
