@@ -23,8 +23,9 @@ class FinishedRows:
         for number, line in enumerate((whole + end).splitlines(), 1):
             try:
                 row = json.loads(line)
+                row.get("with", {}).items()
                 self.lines[row["name"], row["threads"]] = row
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise NotOurs(f"{path}, line {number}: not a finished row") from error
         if cut and not cut.startswith(b"{"):
             raise NotOurs(f"{path}, last line: not a finished row")

@@ -3,7 +3,8 @@
 
 Both sides are processes that stay (contestant.cpp, onnxruntime.mjs), warmed up, and run in turns; the one that waits is
 stopped, so it takes no processor time. The ratio is the median of the turns' own ratios, with a 95 % interval from
-their order statistics (of fewer than 6 turns their range, in round brackets): what slows the whole machine slows both and cancels. Below 1 means Tessera is faster. The row
+their order statistics (of fewer than 6 turns their range, in round brackets): what slows the whole machine slows both
+and cancels. Below 1 means Tessera is faster. The row
 `load` starts fresh processes each turn: `open` is Session::open against InferenceSession.create with its library's
 loading; `first output` is from the start of our process, but only from the first line of script on their side, which
 leaves Node.js's own start out. The model is in the page cache. Both sides get equal inputs; a row whose outputs differ
@@ -31,6 +32,7 @@ from finished_rows import FinishedRows, NotOurs
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+MOST_THREADS = 1024  # that a session takes
 PEER_VERSION = "1.30.0"  # of onnxruntime-node: what the README's numbers are measured against
 
 
@@ -109,8 +111,12 @@ class Side:
 class Lab:
     """Where things are: our build, the models, the peer's package."""
 
+    TOOLS = ("tessera_bench_contestant", "tessera_bench_models", "tessera_bench_peak")
+
     def __init__(self, build):
         self.build = build
+        for name in self.TOOLS:  # before anything is installed or measured
+            self.tool(name)
         self.models = build / "bench-models"
         self.peer = build / "bench-peer"
         self.peer_missing = self.install_peer()
@@ -125,7 +131,10 @@ class Lab:
     def model(self, name):
         writer, path = self.tool("tessera_bench_models"), self.models / f"{name}.onnx"
         if not path.exists() or path.stat().st_mtime < writer.stat().st_mtime:
-            subprocess.run([writer, self.models, name], check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run([writer, self.models, name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if done.returncode != 0:
+                path.unlink(missing_ok=True)  # half written
+                raise Failed(f"the model cannot be written: {done.stderr.strip() or f'ended with {done.returncode}'}")
         return path
 
     def install_peer(self):
@@ -336,8 +345,9 @@ def main():
     if unknown := [n for n in names if n not in ROWS]:
         parser.error(f"there is no row '{unknown[0]}'; rows: {', '.join(ROWS)}")
     threads = [int(t) if t.isdecimal() else 0 for t in arguments.threads.split(",")]
-    if min(threads) < 1 or arguments.runs < 0:
-        parser.error("--threads and --runs take positive numbers")
+    if not all(1 <= t <= MOST_THREADS for t in threads) or arguments.runs < 0:
+        parser.error(f"--threads and --runs take positive numbers, threads up to {MOST_THREADS}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exception, so that sides are ended: one of them is stopped
     lab = Lab(arguments.build.resolve())
     if lab.peer_missing:
         say(f"{lab.peer_missing}; Tessera is measured alone")

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""What peers.py --resume takes from its file, and what it does not. Nothing is measured."""
+"""What peers.py --resume takes from its file, and what it does not; how it ends. Nothing is measured."""
 import json
+import subprocess
+import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 from finished_rows import FinishedRows, NotOurs
 from peers import measure_rows, paired_ratio, render
 
+PEERS = Path(__file__).resolve().parent / "peers.py"
 BUILD = {"build": "b1", "peer": "1.20.0"}
 ROWS = [("attention_2048", 1, 15), ("attention_2048", 2, 15)]
 
@@ -81,11 +85,39 @@ class Resume(unittest.TestCase):
 
     def test_leaves_a_file_of_something_else_alone(self):
         finished = json.dumps({"name": "call", "threads": 1})
-        for text in ("notes\n", "notes", f"{finished}\nnotes\n{finished}\n", f"{finished}\n[]\n", f"{finished}\nnotes"):
+        for text in ("notes\n", "notes", f"{finished}\nnotes\n{finished}\n", f"{finished}\n[]\n", f"{finished}\nnotes",
+                     '{"name": "call", "threads": 1, "with": null}\n'):
             self.file.write_text(text)
             with self.assertRaises(NotOurs):
                 self.call()
             self.assertEqual(self.file.read_text(), text)
+
+
+class Sides(unittest.TestCase):
+    def test_end_with_the_call_that_is_told_to(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, does in (("contestant", f"echo $$ > {folder}/pid; echo '{{}}'; exec /bin/sleep 60"),
+                               ("models", "exit 0"), ("peak", "echo 1")):
+                tool = Path(folder) / f"tessera_bench_{name}"
+                tool.write_text(f"#!/bin/sh\n{does}\n")
+                tool.chmod(0o755)
+            call = subprocess.Popen([sys.executable, "-B", PEERS, "--build", folder, "--rows", "call", "--threads", "1"],
+                                    env={"PATH": ""}, stderr=subprocess.DEVNULL)
+            while not (pid := Path(folder) / "pid").exists() or not pid.read_text():
+                self.assertIsNone(call.poll())
+                time.sleep(0.01)
+            call.terminate()
+            self.assertEqual(call.wait(), 1)
+            self.assertFalse(Path(f"/proc/{pid.read_text().strip()}").exists())
+
+    def test_are_not_started_where_nothing_is_built(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for more, says in (([], "is not there; build:"), (["--threads", "100000"], "threads up to")):
+                done = subprocess.run([sys.executable, "-B", PEERS, "--build", f"{folder}/none", *more],
+                                      capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(says, done.stderr)
+            self.assertEqual(list(Path(folder).iterdir()), [])
 
 
 class Ratio(unittest.TestCase):
