@@ -49,8 +49,8 @@ const std::string_view instruction_set = \"@MARCH@\";
                         ${CMAKE_DL_LIBS} PRIVATE Eigen3::Eigen yaml-cpp)
 endfunction()
 
-# The shared library libFILE.so with all of the static library CORE, and what that needs; only what headers declare so
-# is visible in it.
+# The shared library libFILE.so with all of the static library CORE, and what that needs; of ours, only what headers
+# declare so is visible in it.
 function(add_shared_of NAME FILE CORE)
   add_library(${NAME} SHARED ${PROJECT_BINARY_DIR}/empty.cpp)
   target_link_libraries(${NAME} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${CORE}>)

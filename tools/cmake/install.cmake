@@ -1,5 +1,6 @@
 # `cmake --install build`: the shared library, the headers a program needs to embed it, and the CMake package.
-# Only what the public headers declare is visible in the library; its own dependencies stay inside.
+# Hidden in the library is most of our code, and all of what it depends on. Visible are what the public headers declare, a
+# few types that come with it (Session::State, Trace, Statistics), and instances of std:: templates, most of the symbols.
 include(CMakePackageConfigHelpers)
 
 target_include_directories(tessera INTERFACE $<INSTALL_INTERFACE:include> $<INSTALL_INTERFACE:include/tessera>)
