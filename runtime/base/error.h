@@ -18,7 +18,7 @@ enum class Code {
   policy = 4,       // a policy that cannot be read or applied
   plugin = 5,       // a plugin that cannot be loaded or breaks its contract
   run_time = 6,     // memory, disk, deadline, cancelled
-  internal = 70,    // our own fault; never caused by a file
+  internal = 70,    // our own fault, or of a program that reads a tensor as another type; never caused by a file
 };
 
 // Where a default argument was evaluated. (clang-tidy 14 cannot parse libstdc++'s std::source_location.)

@@ -21,6 +21,7 @@
 
 namespace [[gnu::visibility("default")]] tessera {
 
+// Of the library itself: their headers are not installed, and what takes or gives them is not for programs that embed.
 struct Graph;
 struct Plan;
 struct Policy;
@@ -56,8 +57,9 @@ class Session {
   // Opens a model file. Weights are mapped, not read; no plan is made before the first run. A policy's rules are
   // checked as far as they can be without shapes; the rest when a plan is made.
   static Session open(const std::string& path, SessionOptions options = {});
-  // With a policy that has been read, null for none, instead of the file in `options`.
+  // Internal: with a policy that has been read, null for none, instead of the file in `options`.
   static Session open(const std::string& path, std::shared_ptr<const Policy> policy, SessionOptions options);
+  // Internal: of a graph in memory.
   Session(Graph graph, SessionOptions options);
   Session(Graph graph, std::shared_ptr<const Policy> policy, SessionOptions options);
   Session(Session&&) noexcept;
@@ -66,15 +68,15 @@ class Session {
 
   const std::vector<PortInfo>& inputs() const;
   const std::vector<PortInfo>& outputs() const;
-  const Graph& graph() const;  // as loaded
+  const Graph& graph() const;  // internal: as loaded
   int threads() const;
 
   // Runs the model. Every input must be given, by its exact name, with the declared type and a shape that fits; nothing
   // else may be. Inputs are not changed and not copied; outputs are fresh. The first run with new shapes makes a plan.
   NamedTensors run(const NamedTensors& inputs, const RunOptions& options = {});
 
-  // What a run with these inputs at this step does: steps, memory, cost. Made now when it is not there yet.
-  // (plan/plan.h)
+  // Internal: what a run with these inputs at this step does, steps, memory, cost (plan/plan.h). Made now when it is
+  // not there yet.
   std::shared_ptr<const Plan> plan(const NamedTensors& inputs, const RunOptions& options = {});
   // Bytes of arena a run with these input shapes needs.
   std::size_t arena_bytes(const NamedTensors& inputs, const RunOptions& options = {});
