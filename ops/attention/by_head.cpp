@@ -18,7 +18,8 @@ extern constinit const OpDef op_by_head = define({
     .name = "by_head",
     .domain = "tessera.attention",
     .doc = "Attention whose heads go by several methods: query head h by methods[head_method[h]], each written as "
-           "\"vsa tile=[4, 4, 4] sparsity=0.875\". Each method is called on views of the shared tensors, for runs of "
+           "\"vsa tile=[4, 4, 4] sparsity=0.875\", texts bare or in quotes. Each method is called on views of the "
+           "shared tensors, for runs of "
            "heads; groups of query heads that share keys may be split. `gate` is read by the methods that have one.",
     .source = "tessera.attention::dense, and the methods named",
     .inputs = {{"Q", "T1", "as dense"},

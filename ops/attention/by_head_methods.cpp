@@ -28,6 +28,17 @@ std::string_view take(std::string_view& text, std::size_t end) {
   return head;
 }
 
+// Where the value that the text begins with ends: behind the bracket or the quote that closes it, or at a blank.
+std::size_t value_end(std::string_view text) {
+  if (text.starts_with('[') && text.find(']') != std::string_view::npos) return text.find(']') + 1;
+  if (!text.starts_with('"')) return text.find(' ');
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '"') return i + 1;
+    if (text[i] == '\\') ++i;
+  }
+  throw Error(Code::bad_input, concat("the text ", text, " lacks the quote that closes it"));
+}
+
 }  // namespace
 
 MethodChoice parse_method(std::string_view text) {
@@ -39,8 +50,7 @@ MethodChoice parse_method(std::string_view text) {
     check(equals != std::string_view::npos, "'", whole, "': parameters are written name=value");
     const auto& parameter = parameter_named(*choice.method, take(text, equals));
     text.remove_prefix(1);
-    const bool list = !text.empty() && text.front() == '[' && text.find(']') != std::string_view::npos;
-    const auto value = take(text, list ? text.find(']') + 1 : text.find(' '));
+    const auto value = take(text, value_end(text));
     const bool fresh = choice.parameters.emplace(parameter.name, parse_parameter(parameter, value)).second;
     check(fresh, "'", whole, "': parameter '", parameter.name, "' twice");
   }

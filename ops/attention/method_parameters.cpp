@@ -39,13 +39,26 @@ bool read_integers(std::string_view text, std::vector<std::int64_t>& values) {
   return true;
 }
 
+// Text in double quotes, where a backslash stands before a quote or another backslash; or bare.
+std::string unquoted(std::string_view text) {
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return std::string(text);
+  text = text.substr(1, text.size() - 2);
+  std::string bare;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    bare += text[i];
+  }
+  return bare;
+}
+
 std::string bound(double x) {
   return x == std::floor(x) && std::abs(x) < 1e15 ? concat(static_cast<std::int64_t>(x)) : concat(x);
 }
 
-// "a number from 0 to 1", "integers >= 1", "slot or mean"
+// "a number from 0 to 1", "integers >= 1", "true or false", "slot or mean"
 std::string expected(const MethodParameter& p) {
   if (p.type == AttributeType::text) return p.choices.empty() ? "a text" : alternatives_text(p.choices);
+  if (p.type == AttributeType::integer && p.low == 0 && p.high == 1) return "true (1) or false (0)";
   const std::string_view what = p.type == AttributeType::real      ? "a number"
                                 : p.type == AttributeType::integer ? "an integer"
                                                                    : "a list of integers";
@@ -104,8 +117,7 @@ Attribute parse_parameter(const MethodParameter& p, std::string_view text) {
   Attribute value;
   bool good = false;
   if (p.type == AttributeType::text) {
-    if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
-    value = std::string(text);
+    value = unquoted(text);
     good = true;
   } else if (p.type == AttributeType::integers) {
     std::vector<std::int64_t> list;

@@ -1,6 +1,7 @@
 #include "runtime/policy/bind.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "ops/attention/planned_method.h"
 #include "runtime/graph/build.h"
@@ -36,13 +37,26 @@ std::vector<std::pair<std::string, Attribute>> listed(const AttentionMethod& met
 
 constexpr std::string_view dense_name = "dense", by_head_name = "by_head";
 
-// As by_head has it: "vsa tile=[4, 4, 4] sparsity=0.875".
+// So that parse_parameter reads the same value: all digits of a number, what would end a text escaped.
+std::string parameter_text(const Attribute& value) {
+  if (const auto* x = std::get_if<float>(&value)) {
+    char digits[32];
+    return {digits, std::to_chars(digits, digits + sizeof digits, *x).ptr};
+  }
+  const auto* text = std::get_if<std::string>(&value);
+  if (!text) return to_text(value);
+  std::string quoted = "\"";
+  for (const char c : *text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+// As by_head has it: bsa kv_rule="cdf" tau=0.875 tile=[4, 4, 4]
 std::string method_text(const std::string& method, const Attributes& parameters) {
   std::string text = method;
-  for (const auto& [name, value] : parameters) {
-    const auto* word = std::get_if<std::string>(&value);
-    text += concat(" ", name, "=", word ? *word : to_text(value));
-  }
+  for (const auto& [name, value] : parameters) text += concat(" ", name, "=", parameter_text(value));
   return text;
 }
 

@@ -68,7 +68,7 @@ TEST(MethodParameters, say_what_is_wrong) {
   EXPECT_EQ(parsed(4, "[ 1,2 ]"), "no error");
   EXPECT_EQ(parsed(0, "half"), "parameter 'share' must be a number from 0 to 0.9, got 'half'");
   EXPECT_EQ(parsed(4, "[1 2]"), "parameter 'tile' must be a list of integers from 1 to 64, got '[1 2]'");
-  EXPECT_EQ(parsed(2, "yes"), "parameter 'flag' must be an integer from 0 to 1, got 'yes'");
+  EXPECT_EQ(parsed(2, "yes"), "parameter 'flag' must be true (1) or false (0), got 'yes'");
 }
 
 TEST(Methods, are_found_by_name_and_by_operator) {
