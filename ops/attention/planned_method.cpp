@@ -5,14 +5,9 @@
 namespace tessera {
 namespace {
 
-bool has_tiles(const AttentionMethod& method) {
-  return std::any_of(method.parameters.begin(), method.parameters.end(),
-                     [](const MethodParameter& p) { return p.name == "tile"; });
-}
-
 std::optional<TokenTiles> tiles_of(const AttentionMethod& method, const AttentionShape& shape,
                                    std::span<const std::int64_t> grid, const MethodParameters& parameters) {
-  if (!has_tiles(method)) return std::nullopt;
+  if (!cuts_tiles(method)) return std::nullopt;
   check(!grid.empty(), "'", method.name, "' cuts a grid of tokens into tiles and needs attribute 'grid', [T, H, W]");
   check(shape.q_len == shape.kv_len, "'", method.name, "' has one grid for queries and keys, but there are ",
         shape.q_len, " queries and ", shape.kv_len, " keys (cross-attention)");
@@ -27,6 +22,11 @@ std::optional<TokenTiles> tiles_of(const AttentionMethod& method, const Attentio
 }
 
 }  // namespace
+
+bool cuts_tiles(const AttentionMethod& method) {
+  return std::any_of(method.parameters.begin(), method.parameters.end(),
+                     [](const MethodParameter& p) { return p.name == "tile"; });
+}
 
 PlannedMethod::PlannedMethod(const AttentionMethod& method, const AttentionShape& shape, double scale,
                              std::span<const std::int64_t> grid, const Attributes& given, const HeadRun& heads)

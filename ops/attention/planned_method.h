@@ -9,6 +9,9 @@
 
 namespace tessera {
 
+// Whether the method has a parameter `tile`, which cuts the token grid.
+bool cuts_tiles(const AttentionMethod& method);
+
 class PlannedMethod {
  public:
   // grid: tokens along each axis, for methods with a parameter `tile`; empty when there is none. heads: those of the

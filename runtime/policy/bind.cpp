@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "ops/attention/planned_method.h"
+#include "runtime/base/log.h"
 #include "runtime/graph/build.h"
 #include "runtime/op/context.h"
 
@@ -102,6 +103,7 @@ class SiteBinder {
   std::vector<Group> groups_of(const std::vector<const Choice*>& of_head) const;
   void keep_grid(const std::vector<Group>& groups);
   BindingTrail settle(Group& group);
+  void warn_of_cross(const Group& group) const;
   void join(std::vector<Group> groups);
   Node node_by(const OpDef& op, const Attributes& own) const;
   std::string refusal_of(const OpDef& op, const Attributes& own);
@@ -193,6 +195,19 @@ BindingTrail SiteBinder::describe(const Group& group) const {
   return binding;
 }
 
+// As many keys as queries are no proof that they are the same tokens. Nor does the role show that they are not:
+// queries, keys and values that the model takes as inputs grow from no tensor in common.
+void SiteBinder::warn_of_cross(const Group& group) const {
+  const Rule* rule = group.choice->rule;
+  const bool stays = !rule && given_.has_methods();
+  if (site_.role != Role::cross || stays || !cuts_tiles(*group.method)) return;
+  if (rule && std::ranges::find(rule->match.roles, Role::cross) != rule->match.roles.end()) return;
+  warn(concat(position(context_.policy.path, rule ? rule->use_at : context_.policy.method_at), ": '",
+              group.method->name, "' cuts the keys of site '", site_.name,
+              "' by the grid of its queries, but its role is cross; match 'role: self', or 'role: [self, cross]' where "
+              "queries and keys are the same tokens"));
+}
+
 // Tries the group's method on the whole site; what it would cost counts for the group's heads.
 BindingTrail SiteBinder::settle(Group& group) {
   std::string refusal;
@@ -200,7 +215,10 @@ BindingTrail SiteBinder::settle(Group& group) {
     if (const std::string lost = given_.lost_input(h, *group.method); !lost.empty())
       refusal = concat("it cannot take the input '", lost, "' that the site has in the file");
   if (refusal.empty()) refusal = refusal_of(op(group.method->name), group.parameters);
-  if (refusal.empty()) return describe(group);
+  if (refusal.empty()) {
+    warn_of_cross(group);
+    return describe(group);
+  }
   const Choice& choice = *group.choice;
   if (!choice.rule || !choice.rule->else_dense) refuse(choice, refusal);
   group.method = find_method(dense_name);
