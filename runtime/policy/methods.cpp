@@ -3,15 +3,25 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/attention/planned_method.h"
 #include "runtime/base/nearest.h"
 
 namespace tessera {
 namespace {
 
+// Beyond, an f32 need not be the whole number that was written.
+bool is_whole(float x) { return std::floor(x) == x && std::abs(x) < 0x1p24F; }
+
 // A value as the file has it, in the type the schema wants; check_parameter refuses what is left.
-Attribute converted(const MethodParameter& p, const Attribute& value) {
+Attribute converted(const MethodParameter& p, const ParameterSetting& setting) {
+  const Attribute& value = setting.value;
   const auto* whole = std::get_if<std::int64_t>(&value);
-  const auto* text = std::get_if<std::string>(&value);
+  const auto* real = std::get_if<float>(&value);
+  const auto* reals = std::get_if<std::vector<float>>(&value);
+  const auto* text = setting.quoted ? nullptr : std::get_if<std::string>(&value);
+  if (p.type == AttributeType::integer && real && is_whole(*real)) return static_cast<std::int64_t>(*real);
+  if (p.type == AttributeType::integers && reals && std::ranges::all_of(*reals, is_whole))
+    return std::vector<std::int64_t>(reals->begin(), reals->end());
   if (p.type == AttributeType::real && whole) return static_cast<float>(*whole);
   if (p.type == AttributeType::integers && whole) return std::vector{*whole};
   if (p.type == AttributeType::integer && text && (*text == "true" || *text == "false"))
@@ -51,6 +61,47 @@ const MethodParameter& parameter_named(const Policy& policy, const AttentionMeth
                                : list);
 }
 
+// Of an attention that few methods would mind: by `scale` tokens along each axis, and by as many heads.
+std::string refusal_at(const AttentionMethod& method, const Attributes& parameters, std::int64_t scale) {
+  std::vector<std::int64_t> grid(3, scale);
+  if (cuts_tiles(method)) grid.assign(MethodParameters(method.parameters, parameters).integers("tile").size(), scale);
+  std::int64_t tokens = 1;
+  for (const auto n : grid) tokens *= n;
+  const AttentionShape shape{.batch = 1,
+                             .q_heads = scale,
+                             .kv_heads = scale,
+                             .q_len = tokens,
+                             .kv_len = tokens,
+                             .qk_dim = 16 * scale,
+                             .v_dim = 16 * scale};
+  try {
+    PlannedMethod(method, shape, 1, grid, parameters);
+  } catch (const Error& e) {
+    if (e.code() == Code::bad_input) return e.message();
+  }
+  return {};
+}
+
+// A method's check sees parameters and sizes together. What it says in the same words of unlike sizes is said of the
+// parameters, and no site is there to be excused by 'else: dense'.
+void check_together(const Policy& policy, const AttentionMethod& method, const Attributes& parameters, PolicyPlace at) {
+  const std::string why = refusal_at(method, parameters, 1);
+  if (why.empty()) return;
+  for (const std::int64_t scale : {4, 8, 12, 30})
+    if (refusal_at(method, parameters, scale) != why) return;
+  policy_error(policy.path, at, "method '", method.name, "' refuses its parameters, whatever the site: ", why);
+}
+
+// A tile has as many axes as the policy's grid.
+void check_axes(const Policy& policy, const AttentionMethod& method, const Attributes& parameters, PolicyPlace at) {
+  if (!policy.grid || !cuts_tiles(method)) return;
+  const auto axes = policy.grid->sizes.size() + policy.grid->axes.size();
+  const auto tile = MethodParameters(method.parameters, parameters).integers("tile").size();
+  if (tile != axes)
+    policy_error(policy.path, at, "parameter 'tile' of method '", method.name, "' has ", tile,
+                 " axes, the policy's grid has ", axes);
+}
+
 }  // namespace
 
 const AttentionMethod& method_named(const Policy& policy, const Registry& registry, const std::string& name,
@@ -75,7 +126,7 @@ Attributes method_attributes(const Policy& policy, const Rule& rule, const Atten
   std::size_t schedule = 0;
   for (const auto& setting : rule.with) {
     const MethodParameter& p = parameter_named(policy, method, setting);
-    Attribute value = converted(p, setting.value);
+    Attribute value = converted(p, setting);
     if (const auto& s = setting.schedule) {
       for (const double x : {s->from, s->to}) check_value(policy, p, number(p, x), setting.at);
       if (p.type == AttributeType::integer && std::floor(s->add) != s->add)
@@ -97,11 +148,18 @@ void check_policy(const Policy& policy, const Registry& registry) {
     if (p.fallback == "required")
       policy_error(policy.path, policy.method_at, "method '", base.name, "' needs parameter '", p.name,
                    "', which a default cannot give; write a rule");
+  check_together(policy, base, {}, policy.method_at);
+  check_axes(policy, base, {}, policy.method_at);
   for (const auto& rule : policy.rules) {
-    std::vector<double> first;
-    for (const auto& p : rule.with)
-      if (p.schedule) first.push_back(p.schedule->from);
-    method_attributes(policy, rule, method_named(policy, registry, rule.method, rule.use_at), first);
+    const AttentionMethod& method = method_named(policy, registry, rule.method, rule.use_at);
+    for (const auto end : {&Schedule::from, &Schedule::to}) {
+      std::vector<double> scheduled;
+      for (const auto& p : rule.with)
+        if (p.schedule) scheduled.push_back(*p.schedule.*end);
+      const Attributes parameters = method_attributes(policy, rule, method, scheduled);
+      check_together(policy, method, parameters, rule.use_at);
+      check_axes(policy, method, parameters, rule.use_at);
+    }
   }
 }
 

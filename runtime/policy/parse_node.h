@@ -42,7 +42,8 @@ class PolicyNode {
   // The elements of a list, which may be written without brackets when it is one. Errors: a map, an empty list.
   std::vector<PolicyNode> items() const;
 
-  // Scalars. Quoted text is no number. Errors: another kind.
+  // Scalars. Quoted text is no number, and not true or false. Errors: another kind.
+  bool quoted() const { return node_.IsScalar() && node_.Tag() == "!"; }
   std::string text() const;
   bool boolean() const;
   std::int64_t integer(std::int64_t low, std::int64_t high) const;
@@ -54,7 +55,6 @@ class PolicyNode {
   std::string kind() const;  // "a list", "text 'abc'": for errors
 
  private:
-  bool quoted() const { return node_.IsScalar() && node_.Tag() == "!"; }
   void check_tag() const;
   const std::string* path_;
   YAML::Node node_;

@@ -63,7 +63,7 @@ bool parse_precision(const PolicyNode& node) {
 std::vector<ParameterSetting> parse_parameters(const PolicyNode& node) {
   std::vector<ParameterSetting> all;
   for (const auto& e : node.entries()) {
-    ParameterSetting p{e.name, {}, {}, e.key.at(), e.value.at()};
+    ParameterSetting p{e.name, {}, e.value.quoted(), {}, e.key.at(), e.value.at()};
     if (e.value.is_map()) {
       p.schedule = parse_schedule(e.value);
       p.value = static_cast<float>(p.schedule->from);

@@ -31,7 +31,8 @@ struct Schedule {
 // `name: value` below `with`. Numbers that stand for other types are converted once the method's schema is known.
 struct ParameterSetting {
   std::string name;
-  Attribute value;  // integer, real, text, integers or reals
+  Attribute value;      // integer, real, text, integers or reals
+  bool quoted = false;  // a text in quotes: neither a number nor true or false
   std::optional<Schedule> schedule;
   PolicyPlace name_at, at;  // of the name, of the value
 };

@@ -34,7 +34,7 @@ TEST(PolicyOnModel, methods_and_parameters) {
       {rule("use: vsa"), "4:11", "plugins bring more: 'plugins: [vsa]'"},
       {rule("use: dense, with: {share: 1}"), "4:25", "method 'dense' has no parameter 'share'; it takes none"},
       {with("shrae: 1"), "4:58", "method 'nearby' has no parameter 'shrae'; did you mean 'share'?"},
-      {with("x: 1"), "4:58", "it takes tile, share, most_tokens, mode, extra"},
+      {with("x: 1"), "4:58", "it takes tile, share, most_tokens, mode, extra, word, flag"},
       {with("share: half"), "4:65", "share"},
       {with("share: 1.5"), "4:65", "1.5"},
       {with("share: \"0.5\""), "4:65", "share"},
@@ -47,8 +47,23 @@ TEST(PolicyOnModel, methods_and_parameters) {
       {with("extra: {from: 0, to: 2, add: 0.5}"), "4:65", "adding 0.5 leaves it none"},
       {with("extra: {from: 0.5, to: 2, add: 1}"), "4:65", "extra"},
       {with("extra: {from: 1e29, to: 1e29, add: 1}"), "4:65", "'extra' must be an integer, got 1e+29"},
+      {with("flag: yes"), "4:64", "'flag' must be true (1) or false (0), got \"yes\""},
+      {with("flag: \"true\""), "4:64", "'flag' must be true (1) or false (0), got \"true\""},
       {with("tile: {from: 1, to: 2, add: 1}"), "4:64", "tile"},
   });
+}
+
+TEST(PolicyOnModel, parameters_that_no_site_could_have) {
+  const auto excused = [](const std::string& text) { return rule("use: nearby, else: dense, with: {" + text + "}"); };
+  const std::string says = "method 'nearby' refuses its parameters, whatever the site: 'extra' is above 'most_tokens'";
+  expect_all({
+      {excused("extra: 9, most_tokens: 8"), "4:11", says},
+      {excused("extra: {from: 9, to: 8, add: -1}, most_tokens: 8"), "4:11", says},
+      {excused("extra: {from: 8, to: 9, add: 1}, most_tokens: 8"), "4:11", says},
+      {excused("tile: 4"), "4:11", "parameter 'tile' of method 'nearby' has 1 axes, the policy's grid has 2"},
+  });
+  EXPECT_EQ(failure_of_policy(excused("most_tokens: 8")), "no error") << "sizes are the site's";
+  EXPECT_EQ(failure_of_policy(with("flag: true")), "no error");
 }
 
 TEST(PolicyOnModel, rules_without_effect) {

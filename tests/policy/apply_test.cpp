@@ -129,7 +129,7 @@ TEST(Apply, heads_of_one_site_go_by_several_methods) {
   EXPECT_THAT(methods_of(model), ElementsAre("nearby", "by_head", "dense", "dense"));
   const Node& node = model.site(1);
   EXPECT_EQ(to_text(node.attributes.at("head_method")), "[0, 1, 0, 0]");
-  EXPECT_EQ(to_text(node.attributes.at("methods")), "[dense, nearby mode=far share=0.25]");
+  EXPECT_EQ(to_text(node.attributes.at("methods")), "[dense, nearby mode=\"far\" share=0.25]");
   const SiteTrail& site = trail.sites[1];
   ASSERT_EQ(site.bindings.size(), 2u);
   EXPECT_EQ(site.bindings[0].method, "dense");
@@ -293,9 +293,11 @@ TEST(Apply, refuses_what_would_drop_a_gate_or_split_a_grid) {
   EXPECT_THAT(refusal_by(gated, "rules: [{match: {layers: 0, role: self}, use: dense}]\n"),
               HasSubstr("p.yaml:2:47: method 'dense' refuses site 'blocks.0.attn1.attention.0': it cannot take the "
                         "input 'gate' that the site has in the file"));
-  EXPECT_THAT(refusal_by(other, "grid: [16]\nrules: [{match: {layers: 0, role: self, heads: 0}, use: nearby}]\n"),
-              HasSubstr("p.yaml:3:57: the heads of site 'blocks.0.attn1.attention.0' cannot go by several methods: in "
-                        "the file they have the grid [4, 4], the policy's is [16]"));
+  EXPECT_THAT(
+      refusal_by(other,
+                 "grid: [16]\nrules: [{match: {layers: 0, role: self, heads: 0}, use: nearby, with: {tile: 4}}]\n"),
+      HasSubstr("p.yaml:3:57: the heads of site 'blocks.0.attn1.attention.0' cannot go by several methods: in "
+                "the file they have the grid [4, 4], the policy's is [16]"));
 }
 
 TEST(Apply, a_frozen_selection_stays_with_its_site_or_goes) {

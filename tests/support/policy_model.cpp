@@ -13,6 +13,7 @@ std::int64_t kept(const MethodCall& call) {
 
 void check_nearby(const AttentionMethod&, const MethodCall& call) {
   const auto most = call.parameters->integer("most_tokens");
+  check(!call.parameters->has("extra") || call.parameters->integer("extra") <= most, "'extra' is above 'most_tokens'");
   check(call.shape.q_len <= most, "there are ", call.shape.q_len, " tokens, more than ", most);
 }
 
@@ -41,6 +42,8 @@ MethodOperators make_nearby() {
   add("mode", AttributeType::text, "near", 0, 0);
   m.parameters.back().choices = "near|far";
   add("extra", AttributeType::integer, "", -INFINITY, INFINITY);
+  add("word", AttributeType::text, "", 0, 0);
+  add("flag", AttributeType::integer, "", 0, 1);
   m.coarse_gate = true;
   m.check = check_nearby;
   m.select = select_first;
