@@ -62,7 +62,8 @@ TEST(Run, shows_no_numbers_of_empty_tensors) {
   EXPECT_NE(r.out.find("seen,i64,[0x4],-,-,-,0\n"), std::string::npos) << r.out;
   const Ran json = tessera_cli({"run", open, "--input", "last=zeros", "--input", "past=zeros", "--set", "batch=0",
                                 "--set", "length=3", "--format", "json"});
-  for (const Json& output : parse_json(json.out)["outputs"])
+  const Json report = parse_json(json.out);
+  for (const Json& output : report["outputs"])
     for (const char* key : {"min", "max", "mean"}) EXPECT_TRUE(output[key].is_null()) << output;
 }
 
